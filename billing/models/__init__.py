@@ -1,0 +1,3 @@
+from billing.models.statements import Statement, StatementLine
+
+__all__ = ["Statement", "StatementLine"]

@@ -1,0 +1,49 @@
+"""A finalised statement and its lines are frozen by the database."""
+
+from django.db import migrations
+
+FORWARD = """
+CREATE FUNCTION billing_statement_frozen() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'Statement % is finalised: it cannot be changed. Correct it on a later one.',
+        OLD.number USING ERRCODE = 'integrity_constraint_violation';
+END $$;
+CREATE TRIGGER billing_statement_frozen BEFORE UPDATE OR DELETE ON billing_statement
+    FOR EACH ROW WHEN (OLD.status = 'finalised') EXECUTE FUNCTION billing_statement_frozen();
+
+-- One check for a whole COPY of lines rather than one for each line.
+CREATE FUNCTION billing_lines_frozen() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE frozen text;
+BEGIN
+    SELECT s.number INTO frozen FROM changed c JOIN billing_statement s ON s.id = c.statement_id
+    WHERE s.status = 'finalised' LIMIT 1;
+    IF frozen IS NOT NULL THEN
+        RAISE EXCEPTION 'Statement % is finalised: its lines cannot be changed.', frozen
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER billing_lines_no_insert AFTER INSERT ON billing_statementline
+    REFERENCING NEW TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION billing_lines_frozen();
+CREATE TRIGGER billing_lines_no_update AFTER UPDATE ON billing_statementline
+    REFERENCING OLD TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION billing_lines_frozen();
+CREATE TRIGGER billing_lines_no_delete AFTER DELETE ON billing_statementline
+    REFERENCING OLD TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION billing_lines_frozen();
+"""
+
+REVERSE = """
+DROP TRIGGER billing_lines_no_delete ON billing_statementline;
+DROP TRIGGER billing_lines_no_update ON billing_statementline;
+DROP TRIGGER billing_lines_no_insert ON billing_statementline;
+DROP TRIGGER billing_statement_frozen ON billing_statement;
+DROP FUNCTION billing_lines_frozen, billing_statement_frozen;
+"""
+
+
+class Migration(migrations.Migration):
+    dependencies = [("billing", "0001_initial")]
+
+    operations = [migrations.RunSQL(FORWARD, REVERSE)]

@@ -1,0 +1,206 @@
+"""The only mapper from rows to the frozen values that ``plans.rating`` works on."""
+
+import hashlib
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+
+import msgspec
+from django.db.models import Prefetch
+
+from plans import rating
+from plans.models import MatrixRate, Meter, Plan, PlanVersion, Price, Tier
+from plans.models.prices import ChargeModel
+
+
+@dataclass(frozen=True, slots=True)
+class VersionTerms:
+    """One plan version as values.
+
+    ``meters`` holds the meters that the prices read, by key. ``digest`` is the SHA-256 of the terms
+    and of what the meters measure; statements keep it to prove what they were priced with.
+    """
+
+    version_id: int
+    plan_key: str
+    plan_name: str
+    number: int
+    terms: rating.Terms
+    meters: dict[str, Meter]
+    digest: str
+
+
+def terms_of(version_ids: Collection[int]) -> dict[int, VersionTerms]:
+    """Return the terms of the versions by id, in five queries whatever their number.
+
+    Raises KeyError for an id that does not exist.
+    """
+    wanted = set(version_ids)
+    versions = (
+        PlanVersion.objects.filter(id__in=wanted)
+        .select_related("plan")
+        .prefetch_related(
+            Prefetch("prices", Price.objects.select_related("meter").order_by("position", "id")),
+            Prefetch("prices__tiers", Tier.objects.order_by("up_to")),
+            Prefetch("prices__rates", MatrixRate.objects.order_by("position", "id")),
+        )
+    )
+    found = {version.id: version_terms(version) for version in versions}
+    missing = wanted - found.keys()
+    if missing:
+        raise KeyError(f"plan versions {sorted(missing)} do not exist")
+    return found
+
+
+def version_terms(version: PlanVersion) -> VersionTerms:
+    """Return a version's terms from its (prefetched) rows."""
+    plan: Plan = version.plan
+    rows = list(version.prices.all())
+    terms = rating.Terms(
+        currency=version.currency, prices=tuple(price_value(row) for row in rows)
+    )
+    meters = {row.meter.key: row.meter for row in rows if row.meter is not None}
+    return VersionTerms(
+        version_id=version.id,
+        plan_key=plan.key,
+        plan_name=plan.name,
+        number=version.number,
+        terms=terms,
+        meters=meters,
+        digest=_digest(terms, meters.values()),
+    )
+
+
+def price_value(row: Price) -> rating.Price:
+    """Return a price row, with its tiers and rates, as a rating value."""
+    meter = row.meter
+    return rating.Price(
+        key=row.key,
+        name=row.name,
+        model=_model_value(row),
+        meter=meter.key if meter else None,
+        dimensions=tuple(meter.dimensions) if meter else (),
+        unit=meter.unit if meter else "",
+        allowance=plain(row.allowance),
+        discount_percent=plain(row.discount_percent),
+        maximum=_plain_or_none(row.maximum),
+        minimum=_plain_or_none(row.minimum),
+        prorated=row.prorated,
+        once=row.once,
+    )
+
+
+def plain(value: Decimal) -> Decimal:
+    """Return the number without the zeros that its column pads it with: 0.020000 is 0.02."""
+    value = Decimal(value)
+    whole = value.to_integral_value()
+    return whole if value == whole else value.normalize()
+
+
+def _plain_or_none(value: Decimal | None) -> Decimal | None:
+    return None if value is None else plain(value)
+
+
+def _zero_if_none(value: Decimal | None) -> Decimal:
+    return Decimal(0) if value is None else plain(value)
+
+
+def _tiers(row: Price) -> tuple[rating.Tier, ...]:
+    return tuple(
+        rating.Tier(
+            up_to=_plain_or_none(tier.up_to),
+            unit_amount=plain(tier.unit_amount),
+            flat_amount=plain(tier.flat_amount),
+        )
+        for tier in _rising(row.tiers.all())
+    )
+
+
+def _rising(tiers: Iterable[Tier]) -> list[Tier]:
+    return sorted(tiers, key=lambda tier: (tier.up_to is None, tier.up_to or 0))
+
+
+def _model_value(row: Price) -> rating.ChargeModel:
+    return _BUILDERS[row.model](row)
+
+
+def _percentage(row: Price) -> rating.Percentage:
+    return rating.Percentage(
+        percent=_zero_if_none(row.percent),
+        fixed_amount=plain(row.fixed_amount),
+        free_transactions=row.free_transactions,
+        free_amount=plain(row.free_amount),
+        minimum_per_transaction=_plain_or_none(row.minimum_per_transaction),
+        maximum_per_transaction=_plain_or_none(row.maximum_per_transaction),
+    )
+
+
+def _graduated_percentage(row: Price) -> rating.GraduatedPercentage:
+    return rating.GraduatedPercentage(
+        tiers=tuple(
+            rating.PercentTier(
+                up_to=_plain_or_none(tier.up_to),
+                percent=plain(tier.percent),
+                flat_amount=plain(tier.flat_amount),
+            )
+            for tier in _rising(row.tiers.all())
+        )
+    )
+
+
+def _matrix(row: Price) -> rating.Matrix:
+    return rating.Matrix(
+        rates=tuple(
+            rating.MatrixRate(
+                match=tuple(rate.match), unit_amount=plain(rate.unit_amount), label=rate.label
+            )
+            for rate in row.rates.all()
+        ),
+        default=_plain_or_none(row.default_amount),
+        unit_size=plain(row.unit_size),
+    )
+
+
+_BUILDERS = {
+    ChargeModel.FLAT: lambda row: rating.Flat(amount=_zero_if_none(row.amount)),
+    ChargeModel.PER_UNIT: lambda row: rating.PerUnit(
+        unit_amount=_zero_if_none(row.amount), unit_size=plain(row.unit_size)
+    ),
+    ChargeModel.PACKAGE: lambda row: rating.Package(
+        package_amount=_zero_if_none(row.amount),
+        package_size=plain(row.unit_size),
+        free_quantity=plain(row.free_quantity),
+    ),
+    ChargeModel.GRADUATED: lambda row: rating.Graduated(
+        tiers=_tiers(row),
+        unit_size=plain(row.unit_size),
+        charge_first_tier_at_zero=row.charge_first_tier_at_zero,
+    ),
+    ChargeModel.VOLUME: lambda row: rating.Volume(
+        tiers=_tiers(row),
+        unit_size=plain(row.unit_size),
+        charge_first_tier_at_zero=row.charge_first_tier_at_zero,
+    ),
+    ChargeModel.PERCENTAGE: _percentage,
+    ChargeModel.GRADUATED_PERCENTAGE: _graduated_percentage,
+    ChargeModel.EVENT_AMOUNT: lambda row: rating.EventAmount(),
+    ChargeModel.MATRIX: _matrix,
+}
+
+
+def _digest(terms: rating.Terms, meters: Iterable[Meter]) -> str:
+    measured = [
+        {
+            "key": meter.key,
+            "event_type": meter.event_type,
+            "aggregation": meter.aggregation,
+            "value_property": meter.value_property,
+            "dimensions": meter.dimensions,
+            "filters": meter.filters,
+            "rounding": meter.rounding,
+            "rounding_multiple": str(plain(meter.rounding_multiple)),
+        }
+        for meter in sorted(meters, key=lambda meter: meter.key)
+    ]
+    content = msgspec.json.encode({"terms": terms, "meters": measured}, order="deterministic")
+    return hashlib.sha256(content).hexdigest()
