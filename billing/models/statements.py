@@ -14,8 +14,9 @@ from plans.models.versions import TsTzRange
 class Statement(models.Model):
     """The document of one period. A row that is due is the work; a task is only a nudge.
 
-    ``facts`` are the frozen inputs of the build as canonical JSON; ``content_hash`` covers them,
-    the lines, the number and ``previous_hash``, so that a customer's statements form a chain.
+    ``facts`` are the frozen inputs of the build as canonical JSON and ``lines_hash`` is the SHA-256
+    of the lines'; ``content_hash`` covers both, the number and ``previous_hash``, so that a
+    customer's statements form a chain.
     ``horizon`` is the transaction horizon at which the facts were read: usage that was stored
     later becomes an adjustment on the next statement. A finalised row is frozen by the database.
     """
@@ -42,6 +43,7 @@ class Statement(models.Model):
     adjustments_total = models.DecimalField(max_digits=30, decimal_places=4, default=Decimal(0))
     line_count = models.PositiveIntegerField(default=0)
     facts = models.TextField(default="")
+    lines_hash = models.CharField(max_length=64, default="", blank=True)
     horizon = models.BigIntegerField(default=0)
     drafted_at = models.DateTimeField(null=True)
 

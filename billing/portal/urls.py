@@ -1,0 +1,5 @@
+"""Addresses below /portal/."""
+
+from django.urls import URLPattern, URLResolver
+
+urlpatterns: list[URLPattern | URLResolver] = []

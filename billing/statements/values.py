@@ -1,0 +1,137 @@
+"""The facts of a statement and what is built from them, as plain values.
+
+Facts are what a statement was built from: they are stored with it as canonical JSON and are
+enough, with the frozen plan versions that they name, to build it again to the cent.
+"""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from plans.rating import Adjustment, Part
+
+
+class MeterUsage(msgspec.Struct, frozen=True, array_like=True):
+    """What one meter came to in one segment.
+
+    ``cells``: quantity by dimension values, in the order the meter declares them.
+    ``workspaces``: share by workspace key, ``""`` for usage of the customer itself.
+    ``transactions``: each event's value in the order of time, where a price needs them.
+    """
+
+    meter: str
+    cells: tuple[tuple[tuple[str, ...], Decimal], ...]
+    workspaces: tuple[tuple[str, Decimal], ...] = ()
+    transactions: tuple[Decimal, ...] = ()
+
+
+class Segment(msgspec.Struct, frozen=True, array_like=True):
+    """A span in which one plan version priced one subscription of the customer.
+
+    ``whole_start`` to ``whole_end`` is the billing period that fees are prorated against;
+    ``opens`` says that the subscription starts here, so that setup fees are due.
+    ``digest`` is that of the version's terms.
+    """
+
+    version: int
+    digest: str
+    start: datetime
+    end: datetime
+    whole_start: datetime
+    whole_end: datetime
+    opens: bool
+    usage: tuple[MeterUsage, ...]
+
+
+class Billed(msgspec.Struct, frozen=True, array_like=True):
+    """What earlier statements have billed under one line's stable reference."""
+
+    version: int
+    price_key: str
+    line_key: str
+    start: datetime
+    usage_quantity: Decimal
+    quantity: Decimal
+    amount: Decimal
+
+
+class LatePeriod(msgspec.Struct, frozen=True, array_like=True):
+    """A finalised period into which usage came late: read again, beside what was billed for it."""
+
+    origin: int
+    number: str
+    segments: tuple[Segment, ...]
+    billed: tuple[Billed, ...]
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """All that a statement is built from. Times are UTC; quantities are exact."""
+
+    customer: str
+    currency: str
+    zone: str
+    start: datetime
+    end: datetime
+    segments: tuple[Segment, ...]
+    unpriced: tuple[tuple[str, Decimal], ...] = ()
+    late: tuple[LatePeriod, ...] = ()
+
+
+class Explanation(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Why a line is what it is.
+
+    ``parts`` and ``adjustments`` come from rating; ``workspaces`` are shares by workspace key;
+    ``cells`` are the dimension values whose events the line holds. An adjustment names the
+    ``origin_number`` of the statement it corrects, with ``billed`` and ``rated`` amounts.
+    """
+
+    parts: tuple[Part, ...] = ()
+    adjustments: tuple[Adjustment, ...] = ()
+    workspaces: tuple[tuple[str, Decimal], ...] = ()
+    cells: tuple[tuple[str, ...], ...] = ()
+    origin_number: str = ""
+    billed: Decimal | None = None
+    rated: Decimal | None = None
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One line of a statement; see ``billing.models.StatementLine`` for the fields."""
+
+    kind: str
+    origin: int | None
+    version: int
+    meter: str | None
+    price_key: str
+    line_key: str
+    description: str
+    start: datetime
+    end: datetime
+    unit: str
+    usage_quantity: Decimal
+    quantity: Decimal
+    amount: Decimal
+    explanation: Explanation
+
+
+class Draft(msgspec.Struct, frozen=True):
+    """What a statement says: its lines and totals, in the customer's currency."""
+
+    lines: tuple[Line, ...]
+    total: Decimal
+    adjustments_total: Decimal
+
+
+_encoder = msgspec.json.Encoder(order="deterministic")
+_facts_decoder = msgspec.json.Decoder(Facts)
+
+
+def canonical(value: Any) -> str:
+    """Return the one JSON text of a value; equal values have equal texts."""
+    return _encoder.encode(value).decode()
+
+
+def facts_from(text: str) -> Facts:
+    """Return the facts that ``canonical`` wrote. Raises msgspec.ValidationError on anything else."""
+    return _facts_decoder.decode(text)

