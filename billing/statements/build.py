@@ -132,7 +132,7 @@ def _shares(usage: MeterUsage) -> tuple[tuple[str, Decimal], ...]:
 def _cells_by_line(
     price: rating.Price, usage: MeterUsage
 ) -> dict[str, tuple[tuple[str, ...], ...]]:
-    """Return which dimension values each line of a matrix holds, so that its events can be found."""
+    """Return which dimension values each line of a matrix holds, to find its events by."""
     model = price.model
     if not isinstance(model, rating.Matrix):
         return {}
