@@ -22,7 +22,7 @@ def scope_of(customer_ids: list[int] | None) -> Scope:
     return Scope(customer_ids=customer_ids)
 
 
-@shared_task  # type: ignore[untyped-decorator]
+@shared_task
 def open_and_draft(customer_ids: list[int] | None = None) -> None:
     """Open a statement for every period that has ended, and set workers to draft them."""
     now = timezone.now()
@@ -31,7 +31,7 @@ def open_and_draft(customer_ids: list[int] | None = None) -> None:
         draft.delay(customer_ids)
 
 
-@shared_task  # type: ignore[untyped-decorator]
+@shared_task
 def draft(customer_ids: list[int] | None = None) -> None:
     """Draft statements that are due until none is left or the time is up."""
     report = runs.draft_due(
@@ -41,7 +41,7 @@ def draft(customer_ids: list[int] | None = None) -> None:
         draft.delay(customer_ids)
 
 
-@shared_task  # type: ignore[untyped-decorator]
+@shared_task
 def refresh(customer_ids: list[int] | None = None) -> None:
     """Build drafts in their grace time again with the usage that has come since."""
     report = runs.refresh_drafts(
@@ -51,14 +51,14 @@ def refresh(customer_ids: list[int] | None = None) -> None:
         refresh.delay(customer_ids)
 
 
-@shared_task  # type: ignore[untyped-decorator]
+@shared_task
 def finalise_due(customer_ids: list[int] | None = None) -> None:
     """Set workers to finalise the statements whose grace time is over."""
     for _ in range(_workers_for(Statement.Status.DRAFT)):
         finalise.delay(customer_ids)
 
 
-@shared_task  # type: ignore[untyped-decorator]
+@shared_task
 def finalise(customer_ids: list[int] | None = None) -> None:
     """Finalise statements until none is left or the time is up."""
     report = runs.finalise_due(
@@ -68,13 +68,13 @@ def finalise(customer_ids: list[int] | None = None) -> None:
         finalise.delay(customer_ids)
 
 
-@shared_task  # type: ignore[untyped-decorator]
+@shared_task
 def retry_parked() -> None:
     """Let the customers that were parked be tried again; success clears them."""
     runs.retry_parked()
 
 
-@shared_task  # type: ignore[untyped-decorator]
+@shared_task
 def verify() -> None:
     """Build all finalised statements again from their facts; fail with the first difference."""
     for found in verify_statements():
