@@ -90,8 +90,9 @@ def _price_lines(
         cells=tuple(rating.Cell(dimensions, quantity) for dimensions, quantity in usage.cells),
         transactions=usage.transactions,
     )
+    lines = rating.rate(price, value, currency=currency, share=share)
     cells = _cells_by_line(price, usage)
-    for rated in rating.rate(price, value, currency=currency, share=share):
+    for rated in lines:
         yield Line(
             kind=CHARGE,
             origin=None,
