@@ -95,7 +95,7 @@ def test_discount_then_maximum_then_minimum(terms, billed, changed):
 
 
 def test_the_order_is_written_down_once():
-    assert AFTER_CHARGE == (discount, maximum, minimum)
+    assert (discount, maximum, minimum) == AFTER_CHARGE
 
 
 def test_all_steps_at_once_in_their_order():

@@ -1,4 +1,4 @@
-"""A matrix of rates: one line for each, the most specific match wins, nothing is free by mistake."""
+"""A matrix of rates: a line for each, the most specific match wins, nothing is free by mistake."""
 
 from fractions import Fraction
 

@@ -1,5 +1,6 @@
 """What holds for every price and every usage."""
 
+import itertools
 from dataclasses import replace
 from fractions import Fraction
 
@@ -244,7 +245,7 @@ def test_rules_for_each_transaction_add_up_one_by_one(model, transactions):
     assert cumulative[-1] == charge.amount
     if not model.needs_transactions:
         return
-    for before, after in zip(cumulative, cumulative[1:], strict=False):
+    for before, after in itertools.pairwise(cumulative):
         assert after >= before
         if model.maximum_per_transaction is not None:
             assert after - before <= model.maximum_per_transaction
