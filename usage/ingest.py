@@ -292,9 +292,7 @@ def _find_data_fault(data: dict[str, Any], rules: TypeRules) -> Fault | None:
     return None
 
 
-def passes(
-    data: Mapping[str, Any], *, filters: tuple[tuple[str, frozenset[str]], ...]
-) -> bool:
+def passes(data: Mapping[str, Any], *, filters: tuple[tuple[str, frozenset[str]], ...]) -> bool:
     """Tell whether an event's data passes a meter's filters."""
     return all(as_text(data.get(name)) in wanted for name, wanted in filters)
 
