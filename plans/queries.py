@@ -39,7 +39,11 @@ def versions_in_force(
         .order_by("plan_id", "effective_from")
         .values_list("id", "plan_id", "effective_from", "effective_until")
     )
-    return [VersionInForce(*row) for row in rows]
+    return [
+        VersionInForce(version_id, plan_id, starts, ends)
+        for version_id, plan_id, starts, ends in rows
+        if starts is not None
+    ]
 
 
 def published_versions(*, plan_id: int) -> list[PlanVersion]:

@@ -1,7 +1,6 @@
 """Write plans and their versions, as drafts."""
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.core.exceptions import ValidationError
@@ -11,6 +10,7 @@ from django.db.models import Max
 from plans import locks
 from plans.errors import OperationError, Problem, refusing, validation_problems
 from plans.models import MatrixRate, Plan, PlanVersion, Price, Tier
+from plans.terms import PriceRows
 
 
 class PlanInvalid(OperationError):
@@ -35,14 +35,6 @@ class VersionFrozen(OperationError):
     """The version is published; nothing in it changes."""
 
     code = "version_frozen"
-
-
-class PriceRows(NamedTuple):
-    """A price that is not stored yet, with its tiers and its rates in their order."""
-
-    price: Price
-    tiers: Sequence[Tier] = ()
-    rates: Sequence[MatrixRate] = ()
 
 
 def create_plan(*, key: str, name: str, description: str = "") -> Plan:
@@ -152,7 +144,14 @@ def _row_problems(rows: Sequence[PriceRows]) -> tuple[Problem, ...]:
             found += clean_problems(tier, path=f"{path}.tiers[{number}]", exclude=("price",))
         for number, rate in enumerate(row.rates):
             found += clean_problems(rate, path=f"{path}.rates[{number}]", exclude=("price",))
+            found += _star_problems(rate, path=f"{path}.rates[{number}].match")
     return tuple(found)
+
+
+def _star_problems(rate: MatrixRate, *, path: str) -> tuple[Problem, ...]:
+    if "*" not in rate.match:
+        return ()
+    return (Problem("star_as_value", path, "The value * means any: leave that place empty."),)
 
 
 def _place(version: PlanVersion, rows: Sequence[PriceRows], *, first: int) -> None:
