@@ -47,6 +47,14 @@ def create_plan(*, key: str, name: str, description: str = "") -> Plan:
     return plan
 
 
+def describe_plan(*, plan: Plan, name: str, description: str) -> Plan:
+    """Change what a plan is called and said to be. Raises PlanInvalid."""
+    plan.name, plan.description = name, description
+    refuse_invalid(clean_problems(plan))
+    plan.save(update_fields=["name", "description"])
+    return plan
+
+
 @transaction.atomic
 def start_version(
     *, plan: Plan, currency: str, by: AbstractBaseUser | None = None, note: str = ""
