@@ -1,6 +1,6 @@
 """Set the demo up: staff, catalogue, customers, usage through the API, closed statements.
 
-Every step finds what is there and adds what is missing, so that a second run goes on from the first.
+Every step finds what is there and adds what is missing: a second run goes on from the first.
 """
 
 import datetime as dt
