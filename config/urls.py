@@ -5,6 +5,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
+import config.admin_registry  # noqa: F401 - before the admin's addresses are made
 from config.health import healthz
 
 urlpatterns = [
