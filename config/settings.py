@@ -5,7 +5,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import environ
 
-from config.admin_site import UNFOLD as UNFOLD
+from config import admin_site
 from config.embedded import postgres, valkey
 from config.embedded.place import keep_secret, make_home
 from config.env import PROJECT_DIR, load_environment
@@ -76,6 +76,8 @@ TEMPLATES = [
         },
     },
 ]
+
+UNFOLD = admin_site.UNFOLD
 
 # Time, language, money ------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ first, segment by segment and price by price, then the adjustments of earlier pe
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 
 from billing.statements.values import (
@@ -24,10 +24,12 @@ from plans import rating
 CHARGE = "charge"
 ADJUSTMENT = "adjustment"
 LINES_MAX = 10_000
+QUANTITY_DECIMALS = 12
 
 _NO_USAGE = MeterUsage(meter="", cells=())
 _WHOLE = Fraction(1)
 _ZERO = Decimal(0)
+_LAST_DECIMAL = Decimal(1).scaleb(-QUANTITY_DECIMALS)
 
 LineKey = tuple[int, str, str, datetime]
 
@@ -88,8 +90,9 @@ def _price_lines(
         cells=tuple(rating.Cell(dimensions, quantity) for dimensions, quantity in usage.cells),
         transactions=usage.transactions,
     )
+    lines = rating.rate(price, value, currency=currency, share=share)
     cells = _cells_by_line(price, usage)
-    for rated in rating.rate(price, value, currency=currency, share=share):
+    for rated in lines:
         yield Line(
             kind=CHARGE,
             origin=None,
@@ -101,8 +104,8 @@ def _price_lines(
             start=segment.start,
             end=segment.end,
             unit=rated.unit,
-            usage_quantity=rated.usage_quantity,
-            quantity=rated.quantity,
+            usage_quantity=_to_column(rated.usage_quantity),
+            quantity=_to_column(rated.quantity),
             amount=rated.amount,
             explanation=Explanation(
                 parts=rated.parts,
@@ -111,6 +114,13 @@ def _price_lines(
                 cells=cells.get(rated.key, ()),
             ),
         )
+
+
+def _to_column(quantity: Decimal) -> Decimal:
+    """Return the quantity to the 12 decimals that a line keeps; a prorated allowance has more."""
+    if quantity.as_tuple().exponent >= -QUANTITY_DECIMALS:  # type: ignore[operator]
+        return quantity
+    return quantity.quantize(_LAST_DECIMAL, rounding=ROUND_HALF_UP)
 
 
 def _shares(usage: MeterUsage) -> tuple[tuple[str, Decimal], ...]:
@@ -123,13 +133,14 @@ def _shares(usage: MeterUsage) -> tuple[tuple[str, Decimal], ...]:
 def _cells_by_line(
     price: rating.Price, usage: MeterUsage
 ) -> dict[str, tuple[tuple[str, ...], ...]]:
-    """Return which dimension values each line of a matrix holds, so that its events can be found."""
+    """Return which dimension values each line of a matrix holds, to find its events by."""
     model = price.model
     if not isinstance(model, rating.Matrix):
         return {}
     found: dict[str, list[tuple[str, ...]]] = {}
-    for dimensions, _ in usage.cells:
-        found.setdefault(model.key_for(dimensions), []).append(dimensions)
+    for dimensions, quantity in usage.cells:
+        key = model.key_for(rating.Cell(dimensions, quantity))
+        found.setdefault(key, []).append(dimensions)
     return {key: tuple(cells) for key, cells in found.items()}
 
 
@@ -147,7 +158,7 @@ def _late_lines(
             yield _correction(line, before=before, number=late.number, origin=late.origin)
     for key, before in billed.items():
         if key not in rated and before.amount:
-            yield _withdrawal(before, late=late)
+            yield _withdrawal(before, late=late, terms=terms)
 
 
 def _line_key(line: Line) -> LineKey:
@@ -186,28 +197,27 @@ def _correction(line: Line, *, before: Billed | None, number: str, origin: int) 
     )
 
 
-def _withdrawal(before: Billed, *, late: LatePeriod) -> Line:
+def _withdrawal(before: Billed, *, late: LatePeriod, terms: Mapping[int, rating.Terms]) -> Line:
     """Return the line that takes back what rating again no longer finds."""
     segment = next(
         segment
         for segment in late.segments
         if segment.version == before.version and segment.start == before.start
     )
+    price = next(price for price in terms[before.version].prices if price.key == before.price_key)
     return Line(
         kind=ADJUSTMENT,
         origin=late.origin,
         version=before.version,
-        meter=None,
+        meter=price.meter,
         price_key=before.price_key,
         line_key=before.line_key,
-        description=before.price_key,
+        description=price.name,
         start=segment.start,
         end=segment.end,
-        unit="",
+        unit=price.unit,
         usage_quantity=-before.usage_quantity,
         quantity=-before.quantity,
         amount=-before.amount,
-        explanation=Explanation(
-            origin_number=late.number, billed=before.amount, rated=_ZERO
-        ),
+        explanation=Explanation(origin_number=late.number, billed=before.amount, rated=_ZERO),
     )

@@ -1,21 +1,21 @@
 """Load what statements are built from, for many customers at once in a fixed number of queries."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
 from itertools import groupby
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import connection
 
 from billing.statements.late import load_late
-from billing.statements.values import Facts, MeterUsage, Segment
+from billing.statements.reading import UsageReader
+from billing.statements.values import Facts, Segment
 from plans import rating
-from plans.models import Meter, Workspace
-from plans.models.prices import ChargeModel, Price
 from plans.terms import VersionTerms, terms_of
-from usage.queries import Reading, Window, read_transactions, read_usage
+from usage.horizon import current_horizon
+from usage.queries import Window
 
 
 class Period(NamedTuple):
@@ -39,7 +39,8 @@ class NoVersionInForce(rating.RatingError):
 class Loaded(NamedTuple):
     """Facts by statement id, the errors of those that have none, and what they were read with.
 
-    ``terms`` are keyed by plan version id; ``horizon`` is the transaction horizon of the reading.
+    ``terms`` are keyed by plan version id. All usage stored before ``horizon`` is in; some stored
+    since may be, so it is what later readings compare with.
     """
 
     facts: dict[int, Facts]
@@ -64,10 +65,11 @@ def load_facts(periods: Sequence[Period]) -> Loaded:
 
     A period whose subscriptions are not priced throughout gets NoVersionInForce in ``errors``.
     """
+    horizon = current_horizon()
     slices, errors = _slices(periods)
     late = load_late([period.customer_id for period in periods])
     terms = terms_of({item.version for item in slices} | late.versions)
-    segments, unpriced, horizon = _segments(slices, periods=periods, terms=terms)
+    segments, unpriced = _segments(slices, periods=periods, terms=terms)
     facts = {
         period.id: Facts(
             customer=period.customer_key,
@@ -82,7 +84,7 @@ def load_facts(periods: Sequence[Period]) -> Loaded:
         for period in periods
         if period.id not in errors
     }
-    return Loaded(facts=facts, errors=errors, terms=terms, horizon=min(horizon, late.horizon))
+    return Loaded(facts=facts, errors=errors, terms=terms, horizon=horizon)
 
 
 _SLICES = """
@@ -115,7 +117,7 @@ def _slices(
     return [item for item in found if item.ref not in errors], errors
 
 
-def _slice_rows(periods: Sequence[Period]) -> list[tuple[object, ...]]:
+def _slice_rows(periods: Sequence[Period]) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(
             _SLICES,
@@ -126,10 +128,11 @@ def _slice_rows(periods: Sequence[Period]) -> list[tuple[object, ...]]:
                 [period.end for period in periods],
             ],
         )
-        return cursor.fetchall()
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
 
 
-def _subscription_slices(rows: Sequence[tuple], *, zone: str) -> Iterator[_Slice]:  # type: ignore[type-arg]
+def _subscription_slices(rows: Sequence[tuple[Any, ...]], *, zone: str) -> Iterator[_Slice]:
     """Return the slices of one subscription; together they must fill its part of the period."""
     reached: datetime = rows[0][4]
     end: datetime = rows[0][5]
@@ -148,7 +151,7 @@ def _subscription_slices(rows: Sequence[tuple], *, zone: str) -> Iterator[_Slice
         reached = slice_end
     if reached < end:
         raise NoVersionInForce(
-            f"The customer's plan has no published version in force at {reached:%Y-%m-%d %H:%M} UTC. "
+            f"No published version of the plan is in force at {reached:%Y-%m-%d %H:%M} UTC. "
             "Publish one that covers that time, or end the subscription before it."
         )
 
@@ -160,7 +163,7 @@ def _whole(anchor: date | None, zone: str, at: datetime) -> rating.Period:
 
 def _segments(
     slices: Sequence[_Slice], *, periods: Sequence[Period], terms: Mapping[int, VersionTerms]
-) -> tuple[dict[int, list[Segment]], dict[int, dict[str, Decimal]], int]:
+) -> tuple[dict[int, list[Segment]], dict[int, dict[str, Decimal]]]:
     """Return the segments with their usage, and the unpriced usage, by statement id."""
     customers = {period.id: period.customer_id for period in periods}
     windows = [
@@ -186,85 +189,4 @@ def _segments(
         for key, quantity in usage.unpriced(index, version=item.version):
             sums = unpriced.setdefault(item.ref, {})
             sums[key] = sums.get(key, Decimal(0)) + quantity
-    return segments, unpriced, usage.horizon
-
-
-class UsageReader:
-    """The usage of many windows, each priced by one plan version; reads all when it is made."""
-
-    def __init__(
-        self,
-        windows: Sequence[Window],
-        *,
-        versions: Sequence[int],
-        terms: Mapping[int, VersionTerms],
-    ) -> None:
-        read = read_usage(windows)
-        self.horizon = read.horizon
-        self._readings = read.readings
-        self._terms = terms
-        self._meter_keys = dict(Meter.objects.values_list("id", "key"))
-        self._workspace_keys = _workspace_keys(read.readings.values())
-        self._transactions = _transactions(windows, versions=versions)
-
-    def priced(self, ref: int, *, version: int) -> tuple[MeterUsage, ...]:
-        """Return the usage of the meters that the version prices, by meter key."""
-        meters = self._terms[version].meters
-        found = [
-            self._usage(ref, meter_id, reading)
-            for meter_id, reading in self._readings.get(ref, {}).items()
-            if self._meter_keys[meter_id] in meters
-        ]
-        found.sort(key=lambda usage: usage.meter)
-        return tuple(found)
-
-    def unpriced(self, ref: int, *, version: int) -> Iterator[tuple[str, Decimal]]:
-        """Return meter key and quantity of what the version does not price."""
-        meters = self._terms[version].meters
-        for meter_id, reading in self._readings.get(ref, {}).items():
-            key = self._meter_keys[meter_id]
-            if key not in meters:
-                yield key, sum((quantity for _, quantity in reading.cells), Decimal(0))
-
-    def _usage(self, ref: int, meter_id: int, reading: Reading) -> MeterUsage:
-        keys = self._workspace_keys
-        return MeterUsage(
-            meter=self._meter_keys[meter_id],
-            cells=reading.cells,
-            workspaces=tuple(
-                (keys[workspace] if workspace else "", quantity)
-                for workspace, quantity in reading.workspaces
-            ),
-            transactions=self._transactions.get((ref, meter_id), ()),
-        )
-
-
-def _workspace_keys(readings: Iterable[Mapping[int, Reading]]) -> dict[int, str]:
-    ids = {
-        workspace
-        for by_meter in readings
-        for reading in by_meter.values()
-        for workspace, _ in reading.workspaces
-        if workspace
-    }
-    if not ids:
-        return {}
-    return dict(Workspace.objects.filter(id__in=ids).values_list("id", "key"))
-
-
-def _transactions(
-    windows: Sequence[Window], *, versions: Sequence[int]
-) -> dict[tuple[int, int], tuple[Decimal, ...]]:
-    """Read single transactions for the windows whose version has a rule per transaction."""
-    needed: dict[int, set[int]] = {}
-    priced = Price.objects.filter(version_id__in=set(versions), model=ChargeModel.PERCENTAGE)
-    for version, meter in priced.values_list("version_id", "meter_id"):
-        if meter is not None:
-            needed.setdefault(version, set()).add(meter)
-    wanted = [
-        window for window, version in zip(windows, versions, strict=True) if version in needed
-    ]
-    if not wanted:
-        return {}
-    meter_ids = sorted({meter for meters in needed.values() for meter in meters})
-    return read_transactions(wanted, meter_ids=meter_ids)
+    return segments, unpriced

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import msgspec
 from django.db import connection
 
+from billing.statements.reading import UsageReader
 from billing.statements.values import Billed, LatePeriod, Segment, facts_from
 from plans.terms import terms_of
 from usage.queries import Span, Window, touched_since
@@ -23,11 +24,10 @@ class _Finalised(NamedTuple):
 
 
 class Late(NamedTuple):
-    """The late periods by customer, the plan versions they need, and the horizon of the reading."""
+    """The late periods by customer, and the plan versions they need."""
 
     by_customer: dict[int, list[tuple[datetime, LatePeriod]]]
     versions: set[int]
-    horizon: int
 
     def of(self, customer_id: int, *, before: datetime) -> tuple[LatePeriod, ...]:
         """Return the customer's late periods that lie before the instant, oldest first."""
@@ -35,8 +35,7 @@ class Late(NamedTuple):
         return tuple(late for start, late in found if start < before)
 
 
-NEVER = 2**62
-_NOTHING = Late({}, set(), NEVER)
+_NOTHING = Late({}, set())
 
 
 def load_late(customer_ids: Collection[int]) -> Late:
@@ -51,7 +50,7 @@ def load_late(customer_ids: Collection[int]) -> Late:
     statements = _touched_statements(touched)
     if not statements:
         return _NOTHING
-    segments, horizon = _read_again(statements)
+    segments = _read_again(statements)
     billed = _billed([statement.id for statement in statements])
     by_customer: dict[int, list[tuple[datetime, LatePeriod]]] = {}
     for statement in statements:
@@ -63,7 +62,7 @@ def load_late(customer_ids: Collection[int]) -> Late:
         )
         by_customer.setdefault(statement.customer_id, []).append((statement.start, late))
     versions = {s.version for statement in statements for s in statement.segments}
-    return Late(by_customer, versions, horizon)
+    return Late(by_customer, versions)
 
 
 def _whole_spans(customer_ids: Collection[int]) -> list[Span]:
@@ -97,10 +96,8 @@ def _touched_statements(customer_ids: Collection[int]) -> list[_Finalised]:
     ]
 
 
-def _read_again(statements: Sequence[_Finalised]) -> tuple[dict[int, list[Segment]], int]:
+def _read_again(statements: Sequence[_Finalised]) -> dict[int, list[Segment]]:
     """Return the statements' segments with the usage as it is known now."""
-    from billing.statements.facts import UsageReader
-
     flat = [(statement, segment) for statement in statements for segment in statement.segments]
     windows = [
         Window(index, statement.customer_id, segment.start, segment.end)
@@ -110,11 +107,9 @@ def _read_again(statements: Sequence[_Finalised]) -> tuple[dict[int, list[Segmen
     usage = UsageReader(windows, versions=versions, terms=terms_of(versions))
     found: dict[int, list[Segment]] = {}
     for index, (statement, segment) in enumerate(flat):
-        again = msgspec.structs.replace(
-            segment, usage=usage.priced(index, version=segment.version)
-        )
+        again = msgspec.structs.replace(segment, usage=usage.priced(index, version=segment.version))
         found.setdefault(statement.id, []).append(again)
-    return found, usage.horizon
+    return found
 
 
 def _billed(statement_ids: Sequence[int]) -> Mapping[int, list[Billed]]:
