@@ -8,11 +8,15 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
-from django.http import HttpRequest
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
+from django.views.decorators.http import require_POST
 
 from billing.models import Statement
+from billing.runs import retry_parked
 from plans.pricelist import drafts_waiting
 from usage.models import QuarantinedEvent
 
@@ -112,7 +116,7 @@ def parked_customers(request: HttpRequest, now: datetime) -> WorkQueue | None:
                 title=each.customer.name,
                 detail=each.parked_reason,
                 link=_link("billing_statement_change", pk=each.pk),
-                retry=_link("billing_statement_retry", pk=each.pk),
+                retry=_retry(request, each),
             )
             for each in rows.select_related("customer").order_by("parked_at")[:_SHOWN]
         ],
@@ -139,6 +143,23 @@ def quarantined_events(request: HttpRequest, now: datetime) -> WorkQueue | None:
         ],
         quiet="Every event was taken.",
     )
+
+
+@require_POST
+def retry(request: HttpRequest, statement_id: int) -> HttpResponse:
+    """Let a parked statement be tried again by the next run."""
+    if not request.user.has_perm("billing.finalise_statement"):
+        raise PermissionDenied
+    if retry_parked(statement_ids=[statement_id]):
+        messages.success(request, "The statement is tried again with the next run.")
+    else:
+        messages.info(request, "The statement waits for the next run already.")
+    return HttpResponseRedirect(reverse("admin:index"))
+
+
+def _retry(request: HttpRequest, statement: Statement) -> str:
+    may = request.user.has_perm("billing.finalise_statement")
+    return reverse("retry-parked", args=[statement.pk]) if may else ""
 
 
 PROVIDERS: list[Provider] = [drafts, statements_to_review, parked_customers, quarantined_events]

@@ -40,7 +40,7 @@ class HouseAdmin(ModelAdmin):
     actions = ()
     show_full_result_count = False
     list_per_page = 50
-    compressed_fields = True
+    compressed_fields = False
     warn_unsaved_form = True
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:

@@ -43,6 +43,9 @@ class PriceForm(forms.ModelForm):  # type: ignore[type-arg]
 
     version: PlanVersion | None = None
 
+    class Meta:
+        labels = {"model": "Charge model", "unit_size": "Units per price"}
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.version is not None:
@@ -136,6 +139,8 @@ class TierForm(RowForm):
     class Meta:
         model = Tier
         fields = ("up_to", "unit_amount", "flat_amount", "percent")
+        labels = {"unit_amount": "Price of a unit", "flat_amount": "Flat fee of the tier"}
+        help_texts = {"up_to": "The last quantity in the tier. Empty: and above."}
 
 
 class TierFormSet(RowFormSet):
@@ -160,6 +165,7 @@ class RateForm(RowForm):
     class Meta:
         model = MatrixRate
         fields = ("unit_amount", "label")
+        labels = {"unit_amount": "Price of a unit", "label": "Name on the statement"}
 
     value_0 = forms.CharField(required=False)
     value_1 = forms.CharField(required=False)

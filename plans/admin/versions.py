@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.contrib import admin, messages
+from django.db import models
 from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -13,6 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
+from unfold.widgets import UnfoldAdminExpandableTextareaWidget
 
 from plans.admin.action_forms import ConfirmForm, PublishForm, RetireForm
 from plans.admin.actions import ActionPage, Hindrance, already, answer
@@ -44,6 +46,10 @@ class PlanVersionAdmin(HouseAdmin):
     search_fields = ("plan__name", "plan__key", "note")
     ordering = ("plan__name", "-number")
     fields = ("currency", "note")
+    formfield_overrides = {
+        **HouseAdmin.formfield_overrides,
+        models.TextField: {"widget": UnfoldAdminExpandableTextareaWidget},
+    }
     change_form_template = "admin/plans/planversion/change_form.html"
     actions_detail = ("publish", "copy", "retire")
 
@@ -186,7 +192,10 @@ class PlanVersionAdmin(HouseAdmin):
             back=page_of(version),
         )
 
-    @action(description="New version from this", url_path="copy", permissions=["copy"])
+    @action(
+        description="New version from this", url_path="copy", permissions=["copy"],
+        variant=ActionVariant.PRIMARY,
+    )  # fmt: skip
     def copy(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Start a draft with everything that this version has."""
         version = get_object_or_404(self.get_queryset(request), pk=object_id)
@@ -274,20 +283,26 @@ def hindrances(version: PlanVersion, cards: list[PriceCard]) -> list[Hindrance]:
 def _publish_effects(
     version: PlanVersion, before: PlanVersion | None, cards: list[PriceCard]
 ) -> list[str]:
-    prices = f"{len(cards)} price{'' if len(cards) == 1 else 's'}"
+    prices = "The one price" if len(cards) == 1 else f"All {len(cards)} prices"
     effects = [
-        f"{prices} in {version.currency} will be frozen: they can never be changed again.",
+        f"{prices} in {version.currency} and everything else in this version is frozen for ever.",
         f"Usage of {version.plan.name} from the time below on is priced by this version.",
     ]
     if before is not None and before.effective_until is None:
         effects.append(f"Version {before.number}, in force now, ends at that time.")
+    if before is None:
+        effects.append(
+            "Nobody is subscribed yet, so it may begin in the past: then customers can start "
+            "on the first of this month, whatever their time zone."
+        )
     return effects
 
 
 def _proposed_start(before: PlanVersion | None, *, now: datetime) -> datetime:
-    """Propose the start of this month for a plan's first version, else the next midnight."""
+    """Propose the start of last month for a plan's first version, else the next midnight."""
     if before is None:
-        return now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+        this_month = now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+        return (this_month - timedelta(days=1)).replace(day=1)
     return _next_midnight(max(now, before.effective_from or now))
 
 
