@@ -1,0 +1,1 @@
+"""Turn metered quantities into money: pure functions over frozen values, standard library only."""

@@ -1,0 +1,92 @@
+"""A rated line as one sentence, for the person who asks where the amount comes from."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Final
+
+from plans.rating.adjustments import Adjustment
+from plans.rating.charge import Part, number
+from plans.rating.money import EXACT, HUNDRED, ONE, minor_units, round_money
+from plans.rating.rate import RatedLine
+
+_MOST_DECIMALS: Final = 12
+_LAST_DECIMAL: Final = Decimal(1).scaleb(-_MOST_DECIMALS)
+_REASONS: Final[dict[str, str]] = {
+    "proration": "for the share of the period in force",
+    "allowance": "included",
+    "discount": "discount",
+    "maximum": "to the maximum",
+    "minimum": "to the minimum",
+}
+
+
+def in_words(line: RatedLine, *, currency: str) -> str:
+    """Say how a line's amount came about, in the currency's decimals.
+
+    "12,500 calls: 10,000 at 0.002 + 2,500 at 0.0015 = 23.75". Raises UnknownCurrency.
+    """
+    steps = " + ".join(_part(part, currency) for part in line.parts) or "nothing to bill"
+    changes = "".join(f", {change}" for change in _changes(line, currency))
+    return f"{_subject(line)}: {steps}{changes} = {_result(line, currency)}"
+
+
+def _subject(line: RatedLine) -> str:
+    """Name what was metered and what of it was included; a flat line has its label alone."""
+    if not line.usage_quantity and all(part.unit_amount is None for part in line.parts):
+        return line.label
+    metered = f"{_readable(line.usage_quantity)} {line.unit or 'units'}"
+    subject = f"{line.label}, {metered}" if line.key else metered
+    included = [a.quantity for a in line.adjustments if a.kind == "allowance" and a.quantity]
+    if not included:
+        return subject
+    return f"{subject}, {_readable(included[0].copy_abs())} of them included"
+
+
+def _part(part: Part, currency: str) -> str:
+    if part.unit_amount is None:
+        return f"{_money(part.flat_amount, currency)} {part.label}"
+    quantity, price = _readable(part.quantity), _readable(part.unit_amount)
+    if part.unit_size == HUNDRED and part.label.startswith(f"{price}%"):
+        words = f"{price}% of {quantity}"
+    elif part.label.startswith("packages"):
+        words = f"{quantity} {part.label} at {price}"
+    else:
+        per = "" if part.unit_size == ONE else f" per {number(part.unit_size)}"
+        words = f"{quantity} at {price}{per}"
+    if not part.flat_amount:
+        return words
+    return f"{words} + {_money(part.flat_amount, currency)} flat"
+
+
+def _changes(line: RatedLine, currency: str) -> Iterator[str]:
+    for adjustment in line.adjustments:
+        words = _change(adjustment, currency)
+        if words:
+            yield words
+
+
+def _change(adjustment: Adjustment, currency: str) -> str:
+    if adjustment.amount is None:
+        return ""
+    sign = "less" if adjustment.amount < 0 else "plus"
+    return f"{sign} {_money(adjustment.amount.copy_abs(), currency)} {_REASONS[adjustment.kind]}"
+
+
+def _result(line: RatedLine, currency: str) -> str:
+    exact, rounded = _money(line.exact_amount, currency), _money(line.amount, currency)
+    return rounded if line.exact_amount == line.amount else f"{exact}, rounded to {rounded}"
+
+
+def _money(amount: Decimal, currency: str) -> str:
+    """Write an amount in the currency's decimals, or in as many as it needs, at most 12."""
+    rounded = round_money(amount, currency=currency)
+    if rounded == amount:
+        return f"{rounded:,.{minor_units(currency)}f}"
+    return _readable(amount)
+
+
+def _readable(value: Decimal) -> str:
+    """Write a number with at most 12 decimals."""
+    if -int(value.as_tuple().exponent) > _MOST_DECIMALS:
+        value = EXACT.quantize(value, _LAST_DECIMAL)
+    return number(value)
