@@ -128,8 +128,9 @@ def _cells_by_line(
     if not isinstance(model, rating.Matrix):
         return {}
     found: dict[str, list[tuple[str, ...]]] = {}
-    for dimensions, _ in usage.cells:
-        found.setdefault(model.key_for(dimensions), []).append(dimensions)
+    for dimensions, quantity in usage.cells:
+        key = model.key_for(rating.Cell(dimensions, quantity))
+        found.setdefault(key, []).append(dimensions)
     return {key: tuple(cells) for key, cells in found.items()}
 
 
@@ -147,7 +148,7 @@ def _late_lines(
             yield _correction(line, before=before, number=late.number, origin=late.origin)
     for key, before in billed.items():
         if key not in rated and before.amount:
-            yield _withdrawal(before, late=late)
+            yield _withdrawal(before, late=late, terms=terms)
 
 
 def _line_key(line: Line) -> LineKey:
@@ -186,28 +187,29 @@ def _correction(line: Line, *, before: Billed | None, number: str, origin: int) 
     )
 
 
-def _withdrawal(before: Billed, *, late: LatePeriod) -> Line:
+def _withdrawal(
+    before: Billed, *, late: LatePeriod, terms: Mapping[int, rating.Terms]
+) -> Line:
     """Return the line that takes back what rating again no longer finds."""
     segment = next(
         segment
         for segment in late.segments
         if segment.version == before.version and segment.start == before.start
     )
+    price = next(price for price in terms[before.version].prices if price.key == before.price_key)
     return Line(
         kind=ADJUSTMENT,
         origin=late.origin,
         version=before.version,
-        meter=None,
+        meter=price.meter,
         price_key=before.price_key,
         line_key=before.line_key,
-        description=before.price_key,
+        description=price.name,
         start=segment.start,
         end=segment.end,
-        unit="",
+        unit=price.unit,
         usage_quantity=-before.usage_quantity,
         quantity=-before.quantity,
         amount=-before.amount,
-        explanation=Explanation(
-            origin_number=late.number, billed=before.amount, rated=_ZERO
-        ),
+        explanation=Explanation(origin_number=late.number, billed=before.amount, rated=_ZERO),
     )

@@ -1,1 +1,57 @@
 """Turn metered quantities into money: pure functions over frozen values, standard library only."""
+
+from plans.rating.adjustments import Adjustment
+from plans.rating.charge import Part
+from plans.rating.event_amount import EventAmount
+from plans.rating.explain import in_words
+from plans.rating.flat import Flat
+from plans.rating.graduated import Graduated
+from plans.rating.graduated_percentage import GraduatedPercentage
+from plans.rating.matrix import Matrix, MatrixRate
+from plans.rating.money import RatingError, minor_units, round_money, split
+from plans.rating.package import Package
+from plans.rating.per_unit import PerUnit
+from plans.rating.percentage import Percentage
+from plans.rating.periods import Period, billing_period, local_midnight, share
+from plans.rating.prices import ChargeModel, Price, Terms
+from plans.rating.rate import RatedLine, rate
+from plans.rating.tiers import PercentTier, Tier
+from plans.rating.usage import Cell, Usage
+from plans.rating.validation import Problem, problems, problems_in_terms
+from plans.rating.volume import Volume
+
+__all__ = [
+    "Adjustment",
+    "Cell",
+    "ChargeModel",
+    "EventAmount",
+    "Flat",
+    "Graduated",
+    "GraduatedPercentage",
+    "Matrix",
+    "MatrixRate",
+    "Package",
+    "Part",
+    "PerUnit",
+    "PercentTier",
+    "Percentage",
+    "Period",
+    "Price",
+    "Problem",
+    "RatedLine",
+    "RatingError",
+    "Terms",
+    "Tier",
+    "Usage",
+    "Volume",
+    "billing_period",
+    "in_words",
+    "local_midnight",
+    "minor_units",
+    "problems",
+    "problems_in_terms",
+    "rate",
+    "round_money",
+    "share",
+    "split",
+]

@@ -96,6 +96,14 @@ class Matrix(Remembering):
         )
         return sum_up((part,))
 
+    def key_for(self, cell: Cell) -> str:
+        """Return the stable key of the line that a cell falls on.
+
+        Raises UnmatchedUsage, WrongDimensions.
+        """
+        index = self._find(cell, self._remember(self._patterns), ())
+        return rate_key(self.rates[index]) if index < len(self.rates) else DEFAULT
+
     def _find(self, cell: Cell, patterns: tuple[_Pattern, ...], dimensions: Sequence[str]) -> int:
         """Return the index of the cell's rate, the number of rates standing for the default."""
         values = cell.dimensions

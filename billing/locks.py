@@ -1,0 +1,101 @@
+"""Every claim on rows, by name. Rows are claimed in the order of their ids, in a transaction.
+
+A claim is a conditional update: whoever sets ``claimed_until`` owns the statement until then, and
+a worker that dies gives it back by letting the time pass.
+"""
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from django.db import connection
+
+from billing.statements.facts import Period
+
+CLAIM_LASTS = timedelta(minutes=15)
+
+
+class Claimed(NamedTuple):
+    """A statement that this worker owns for a while, with what is stored of it."""
+
+    period: Period
+    facts: str
+    lines_hash: str
+    line_count: int
+    approved: bool
+    needs_approval: bool
+
+
+_CLAIM = """
+UPDATE billing_statement s SET claimed_until = %(until)s
+FROM plans_customer c,
+     (SELECT s.id FROM billing_statement s JOIN plans_customer c ON c.id = s.customer_id
+      WHERE {ready} AND s.parked_at IS NULL
+        AND (s.claimed_until IS NULL OR s.claimed_until < %(now)s)
+        AND (%(customers)s::bigint[] IS NULL OR s.customer_id = ANY(%(customers)s))
+        AND (%(before)s::timestamptz IS NULL OR s.period_end <= %(before)s)
+      ORDER BY {order}, s.id LIMIT %(limit)s FOR NO KEY UPDATE OF s SKIP LOCKED) AS ready
+WHERE s.id = ready.id AND c.id = s.customer_id
+RETURNING s.id, s.customer_id, c.key, s.currency, c.time_zone, s.period_start, s.period_end,
+          {stored}, s.lines_hash, s.line_count, s.approved_at IS NOT NULL,
+          c.requires_review AND s.approved_at IS NULL
+"""
+
+_TO_DRAFT = _CLAIM.format(
+    ready="s.status = 'due' AND s.draft_due_at <= %(now)s", order="s.draft_due_at", stored="''"
+)
+_TO_REFRESH = _CLAIM.format(
+    ready="s.status = 'draft' AND s.finalise_due_at > %(now)s AND s.drafted_at < %(stale)s",
+    order="s.finalise_due_at",
+    stored="s.facts",
+)
+_TO_FINALISE = _CLAIM.format(
+    ready="""s.status IN ('draft', 'review') AND s.finalise_due_at <= %(now)s
+        AND (s.status = 'draft' OR s.approved_at IS NOT NULL)
+        AND NOT EXISTS (SELECT FROM billing_statement e WHERE e.customer_id = s.customer_id
+                        AND e.period_end <= s.period_start AND e.status <> 'finalised')""",
+    order="s.finalise_due_at",
+    stored="s.facts",
+)
+
+
+class Scope(NamedTuple):
+    """What a run is limited to: some customers, periods that ended by an instant, or nothing."""
+
+    customer_ids: Collection[int] | None = None
+    until: datetime | None = None
+
+
+def claim_due(*, now: datetime, limit: int, scope: Scope) -> list[Claimed]:
+    """Claim statements that are to be drafted for the first time."""
+    return _claim(_TO_DRAFT, now=now, limit=limit, scope=scope)
+
+
+def claim_stale(
+    *, now: datetime, older_than: timedelta, limit: int, scope: Scope
+) -> list[Claimed]:
+    """Claim drafts in their grace time that were built longer ago than ``older_than``."""
+    return _claim(_TO_REFRESH, now=now, limit=limit, scope=scope, stale=now - older_than)
+
+
+def claim_to_finalise(*, now: datetime, limit: int, scope: Scope) -> list[Claimed]:
+    """Claim drafts whose grace time is over, each customer's oldest only, and approved reviews."""
+    return _claim(_TO_FINALISE, now=now, limit=limit, scope=scope)
+
+
+def _claim(
+    query: str, *, now: datetime, limit: int, scope: Scope, stale: datetime | None = None
+) -> list[Claimed]:
+    values = {
+        "now": now,
+        "until": now + CLAIM_LASTS,
+        "limit": limit,
+        "customers": None if scope.customer_ids is None else list(scope.customer_ids),
+        "before": scope.until,
+        "stale": stale,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(query, values)
+        rows = cursor.fetchall()
+    claimed = [Claimed(Period(*row[:7]), *row[7:]) for row in rows]
+    return sorted(claimed, key=lambda item: item.period.id)

@@ -1,0 +1,191 @@
+"""Load what statements are built from, for many customers at once in a fixed number of queries."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from functools import lru_cache
+from itertools import groupby
+from typing import NamedTuple
+
+from django.db import connection
+
+from billing.statements.late import load_late
+from billing.statements.reading import UsageReader
+from billing.statements.values import Facts, Segment
+from plans import rating
+from plans.terms import VersionTerms, terms_of
+from usage.horizon import current_horizon
+from usage.queries import Window
+
+
+class Period(NamedTuple):
+    """One statement to load facts for: a customer and a span, under the statement's id."""
+
+    id: int
+    customer_id: int
+    customer_key: str
+    currency: str
+    zone: str
+    start: datetime
+    end: datetime
+
+
+class NoVersionInForce(rating.RatingError):
+    """A subscription's plan has no published version for a part of the period."""
+
+    code = "no_version_in_force"
+
+
+class Loaded(NamedTuple):
+    """Facts by statement id, the errors of those that have none, and what they were read with.
+
+    ``terms`` are keyed by plan version id. All usage stored before ``horizon`` is in; some stored
+    since may be, so it is what later readings compare with.
+    """
+
+    facts: dict[int, Facts]
+    errors: dict[int, rating.RatingError]
+    terms: dict[int, VersionTerms]
+    horizon: int
+
+
+class _Slice(NamedTuple):
+    """A span in which one version is in force for one subscription."""
+
+    ref: int
+    version: int
+    start: datetime
+    end: datetime
+    whole: rating.Period
+    opens: bool
+
+
+def load_facts(periods: Sequence[Period]) -> Loaded:
+    """Return the facts of many statements.
+
+    A period whose subscriptions are not priced throughout gets NoVersionInForce in ``errors``.
+    """
+    horizon = current_horizon()
+    slices, errors = _slices(periods)
+    late = load_late([period.customer_id for period in periods])
+    terms = terms_of({item.version for item in slices} | late.versions)
+    segments, unpriced = _segments(slices, periods=periods, terms=terms)
+    facts = {
+        period.id: Facts(
+            customer=period.customer_key,
+            currency=period.currency,
+            zone=period.zone,
+            start=period.start,
+            end=period.end,
+            segments=tuple(segments.get(period.id, ())),
+            unpriced=tuple(sorted(unpriced.get(period.id, {}).items())),
+            late=late.of(period.customer_id, before=period.start),
+        )
+        for period in periods
+        if period.id not in errors
+    }
+    return Loaded(facts=facts, errors=errors, terms=terms, horizon=horizon)
+
+
+_SLICES = """
+SELECT w.ref, s.id, s.anchor_date, s.starts_at, greatest(s.starts_at, w.start),
+       least(coalesce(s.ends_at, 'infinity'), w."end"), v.id, v.effective_from, v.effective_until
+FROM unnest(%s::bigint[], %s::bigint[], %s::timestamptz[], %s::timestamptz[])
+     AS w(ref, customer_id, start, "end")
+JOIN plans_subscription s ON s.customer_id = w.customer_id AND s.starts_at < w."end"
+     AND (s.ends_at IS NULL OR s.ends_at > w.start)
+LEFT JOIN plans_planversion v ON v.plan_id = s.plan_id AND v.published_at IS NOT NULL
+     AND v.effective_from < least(coalesce(s.ends_at, 'infinity'), w."end")
+     AND (v.effective_until IS NULL OR v.effective_until > greatest(s.starts_at, w.start))
+ORDER BY w.ref, s.starts_at, v.effective_from
+"""
+
+
+def _slices(
+    periods: Sequence[Period],
+) -> tuple[list[_Slice], dict[int, rating.RatingError]]:
+    """Cut each period where a subscription or a version begins or ends, in one query."""
+    zones = {period.id: period.zone for period in periods}
+    found: list[_Slice] = []
+    errors: dict[int, rating.RatingError] = {}
+    for ref, rows in groupby(_slice_rows(periods), key=lambda row: row[0]):
+        try:
+            for _, group in groupby(rows, key=lambda row: row[1]):
+                found.extend(_subscription_slices(list(group), zone=zones[ref]))
+        except NoVersionInForce as error:
+            errors[ref] = error
+    return [item for item in found if item.ref not in errors], errors
+
+
+def _slice_rows(periods: Sequence[Period]) -> list[tuple[object, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _SLICES,
+            [
+                [period.id for period in periods],
+                [period.customer_id for period in periods],
+                [period.start for period in periods],
+                [period.end for period in periods],
+            ],
+        )
+        return cursor.fetchall()
+
+
+def _subscription_slices(rows: Sequence[tuple], *, zone: str) -> Iterator[_Slice]:  # type: ignore[type-arg]
+    """Return the slices of one subscription; together they must fill its part of the period."""
+    reached: datetime = rows[0][4]
+    end: datetime = rows[0][5]
+    for ref, _, anchor, starts_at, start, _, version, since, until in rows:
+        if version is None or since > reached:
+            break
+        slice_end = end if until is None or until > end else until
+        yield _Slice(
+            ref=ref,
+            version=version,
+            start=reached,
+            end=slice_end,
+            whole=_whole(anchor, zone, reached),
+            opens=start == starts_at == reached,
+        )
+        reached = slice_end
+    if reached < end:
+        raise NoVersionInForce(
+            f"The customer's plan has no published version in force at {reached:%Y-%m-%d %H:%M} UTC. "
+            "Publish one that covers that time, or end the subscription before it."
+        )
+
+
+@lru_cache(maxsize=4096)
+def _whole(anchor: date | None, zone: str, at: datetime) -> rating.Period:
+    return rating.billing_period(anchor=anchor, zone=zone, at=at)
+
+
+def _segments(
+    slices: Sequence[_Slice], *, periods: Sequence[Period], terms: Mapping[int, VersionTerms]
+) -> tuple[dict[int, list[Segment]], dict[int, dict[str, Decimal]]]:
+    """Return the segments with their usage, and the unpriced usage, by statement id."""
+    customers = {period.id: period.customer_id for period in periods}
+    windows = [
+        Window(index, customers[item.ref], item.start, item.end)
+        for index, item in enumerate(slices)
+    ]
+    usage = UsageReader(windows, versions=[item.version for item in slices], terms=terms)
+    segments: dict[int, list[Segment]] = {}
+    unpriced: dict[int, dict[str, Decimal]] = {}
+    for index, item in enumerate(slices):
+        segments.setdefault(item.ref, []).append(
+            Segment(
+                version=item.version,
+                digest=terms[item.version].digest,
+                start=item.start,
+                end=item.end,
+                whole_start=item.whole.start,
+                whole_end=item.whole.end,
+                opens=item.opens,
+                usage=usage.priced(index, version=item.version),
+            )
+        )
+        for key, quantity in usage.unpriced(index, version=item.version):
+            sums = unpriced.setdefault(item.ref, {})
+            sums[key] = sums.get(key, Decimal(0)) + quantity
+    return segments, unpriced

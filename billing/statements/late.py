@@ -1,0 +1,133 @@
+"""Usage that came after its statement was finalised: find it, and read the old periods again."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+import msgspec
+from django.db import connection
+
+from billing.statements.reading import UsageReader
+from billing.statements.values import Billed, LatePeriod, Segment, facts_from
+from plans.terms import terms_of
+from usage.queries import Span, Window, touched_since
+
+
+class _Finalised(NamedTuple):
+    """A finalised statement into whose period usage came late."""
+
+    id: int
+    customer_id: int
+    number: str
+    start: datetime
+    segments: tuple[Segment, ...]
+
+
+class Late(NamedTuple):
+    """The late periods by customer, and the plan versions they need."""
+
+    by_customer: dict[int, list[tuple[datetime, LatePeriod]]]
+    versions: set[int]
+
+    def of(self, customer_id: int, *, before: datetime) -> tuple[LatePeriod, ...]:
+        """Return the customer's late periods that lie before the instant, oldest first."""
+        found = self.by_customer.get(customer_id, ())
+        return tuple(late for start, late in found if start < before)
+
+
+_NOTHING = Late({}, set())
+
+
+def load_late(customer_ids: Collection[int]) -> Late:
+    """Return the finalised periods of the customers that got usage since, read again.
+
+    Each later statement has looked at all earlier ones, so what a customer's last finalised
+    statement was read at bounds what can be new.
+    """
+    touched = touched_since(_whole_spans(customer_ids))
+    if not touched:
+        return _NOTHING
+    statements = _touched_statements(touched)
+    if not statements:
+        return _NOTHING
+    segments = _read_again(statements)
+    billed = _billed([statement.id for statement in statements])
+    by_customer: dict[int, list[tuple[datetime, LatePeriod]]] = {}
+    for statement in statements:
+        late = LatePeriod(
+            origin=statement.id,
+            number=statement.number,
+            segments=tuple(segments[statement.id]),
+            billed=tuple(billed.get(statement.id, ())),
+        )
+        by_customer.setdefault(statement.customer_id, []).append((statement.start, late))
+    versions = {s.version for statement in statements for s in statement.segments}
+    return Late(by_customer, versions)
+
+
+def _whole_spans(customer_ids: Collection[int]) -> list[Span]:
+    """Return for each customer the time its finalised statements cover, by customer id."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT customer_id, customer_id, min(period_start), max(period_end),
+                      (array_agg(horizon ORDER BY sequence DESC))[1]
+               FROM billing_statement WHERE customer_id = ANY(%s) AND status = 'finalised'
+               GROUP BY customer_id""",
+            [list(customer_ids)],
+        )
+        return [Span(*row) for row in cursor.fetchall()]
+
+
+def _touched_statements(customer_ids: Collection[int]) -> list[_Finalised]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT id, customer_id, period_start, period_end, number, facts,
+                      first_value(horizon) OVER (PARTITION BY customer_id ORDER BY sequence DESC)
+               FROM billing_statement WHERE customer_id = ANY(%s) AND status = 'finalised'
+               ORDER BY customer_id, sequence""",
+            [list(customer_ids)],
+        )
+        rows = cursor.fetchall()
+    touched = touched_since([Span(row[0], row[1], row[2], row[3], row[6]) for row in rows])
+    return [
+        _Finalised(row[0], row[1], row[4], row[2], facts_from(row[5]).segments)
+        for row in rows
+        if row[0] in touched
+    ]
+
+
+def _read_again(statements: Sequence[_Finalised]) -> dict[int, list[Segment]]:
+    """Return the statements' segments with the usage as it is known now."""
+    flat = [(statement, segment) for statement in statements for segment in statement.segments]
+    windows = [
+        Window(index, statement.customer_id, segment.start, segment.end)
+        for index, (statement, segment) in enumerate(flat)
+    ]
+    versions = [segment.version for _, segment in flat]
+    usage = UsageReader(windows, versions=versions, terms=terms_of(versions))
+    found: dict[int, list[Segment]] = {}
+    for index, (statement, segment) in enumerate(flat):
+        again = msgspec.structs.replace(
+            segment, usage=usage.priced(index, version=segment.version)
+        )
+        found.setdefault(statement.id, []).append(again)
+    return found
+
+
+def _billed(statement_ids: Sequence[int]) -> Mapping[int, list[Billed]]:
+    """Return what was billed for the statements' periods, with the corrections made since."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT coalesce(l.origin_id, l.statement_id), l.version_id, l.price_key, l.line_key,
+                      l.period_start, trim_scale(sum(l.usage_quantity)),
+                      trim_scale(sum(l.quantity)), trim_scale(sum(l.amount))
+               FROM billing_statementline l JOIN billing_statement s ON s.id = l.statement_id
+               WHERE s.status = 'finalised'
+                 AND (l.origin_id = ANY(%s) OR (l.origin_id IS NULL AND l.statement_id = ANY(%s)))
+               GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5""",
+            [list(statement_ids), list(statement_ids)],
+        )
+        found: dict[int, list[Billed]] = {}
+        for statement_id, *row in cursor.fetchall():
+            found.setdefault(statement_id, []).append(Billed(*row))
+    return found

@@ -1,0 +1,210 @@
+"""Write statements: open what is due, store drafts, finalise, approve. Sets, not single rows."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import connection, transaction
+
+from billing.locks import Claimed
+from billing.models import Statement
+from billing.statements.facts import Loaded, Period
+from billing.statements.values import Draft, Facts, canonical
+from plans.errors import OperationError
+
+
+class Built(NamedTuple):
+    """A statement that was built and is to be stored."""
+
+    period: Period
+    facts: Facts
+    draft: Draft
+
+
+class Content(NamedTuple):
+    """What a finalised statement's hash covers, in this order."""
+
+    number: str
+    customer: str
+    currency: str
+    start: datetime
+    end: datetime
+    total: Decimal
+    facts_hash: str
+    lines_hash: str
+    previous_hash: str
+
+
+class NotInReview(OperationError):
+    """Only a statement in review can be approved."""
+
+    code = "not_in_review"
+
+
+def sha256(text: str) -> str:
+    """Return the SHA-256 of a text in UTF-8, as hexadecimal digits."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def content_hash(content: Content) -> str:
+    """Return the hash of a finalised statement, which chains it to the one before."""
+    return sha256(canonical(content))
+
+
+def store_drafts(
+    built: Sequence[Built], *, loaded: Loaded, replaced: Iterable[int], now: datetime
+) -> None:
+    """Store drafts and their lines; ``replaced`` are the ids that have lines of an older draft."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        stale = list(replaced)
+        if stale:
+            cursor.execute("DELETE FROM billing_statementline WHERE statement_id = ANY(%s)", [stale])
+        _copy_lines(built, loaded=loaded)
+        cursor.execute(_STORE_DRAFTS, _draft_columns(built, horizon=loaded.horizon, now=now))
+
+
+_STORE_DRAFTS = """
+UPDATE billing_statement s
+SET status = 'draft', total = d.total, adjustments_total = d.adjustments, line_count = d.lines,
+    facts = d.facts, lines_hash = d.lines_hash, horizon = %(horizon)s, drafted_at = %(now)s,
+    claimed_until = NULL, parked_at = NULL, parked_code = '', parked_reason = ''
+FROM unnest(%(ids)s::bigint[], %(totals)s::numeric[], %(adjustments)s::numeric[],
+            %(lines)s::int[], %(facts)s::text[], %(hashes)s::text[])
+     AS d(id, total, adjustments, lines, facts, lines_hash)
+WHERE s.id = d.id AND s.status <> 'finalised'
+"""
+
+
+def _draft_columns(
+    built: Sequence[Built], *, horizon: int, now: datetime
+) -> dict[str, object]:
+    return {
+        "horizon": horizon,
+        "now": now,
+        "ids": [item.period.id for item in built],
+        "totals": [item.draft.total for item in built],
+        "adjustments": [item.draft.adjustments_total for item in built],
+        "lines": [len(item.draft.lines) for item in built],
+        "facts": [canonical(item.facts) for item in built],
+        "hashes": [sha256(canonical(item.draft.lines)) for item in built],
+    }
+
+
+_COPY_LINES = """
+COPY billing_statementline (statement_id, position, kind, origin_id, version_id, meter_id,
+    price_key, line_key, description, period_start, period_end, unit, usage_quantity, quantity,
+    amount, explanation) FROM STDIN
+"""
+
+
+def _copy_lines(built: Sequence[Built], *, loaded: Loaded) -> None:
+    with connection.cursor() as cursor, cursor.copy(_COPY_LINES) as copy:
+        for item in built:
+            for position, line in enumerate(item.draft.lines, start=1):
+                meters = loaded.terms[line.version].meters
+                copy.write_row(
+                    (
+                        item.period.id,
+                        position,
+                        line.kind,
+                        line.origin,
+                        line.version,
+                        meters[line.meter].id if line.meter else None,
+                        line.price_key,
+                        line.line_key,
+                        line.description,
+                        line.start,
+                        line.end,
+                        line.unit,
+                        line.usage_quantity,
+                        line.quantity,
+                        line.amount,
+                        canonical(line.explanation),
+                    )
+                )
+
+
+def send_to_review(claimed: Sequence[Claimed]) -> None:
+    """Put drafts whose grace time is over before a person."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """UPDATE billing_statement SET status = 'review', claimed_until = NULL
+               WHERE id = ANY(%s) AND status = 'draft'""",
+            [[item.period.id for item in claimed]],
+        )
+
+
+def finalise(claimed: Sequence[Claimed], *, now: datetime) -> None:
+    """Number, hash and freeze statements whose drafts are stored; one of each customer at most."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_LAST_OF_CUSTOMERS, [[item.period.customer_id for item in claimed]])
+        last: dict[int, tuple[int, str]] = {row[0]: row[1:] for row in cursor.fetchall()}
+        cursor.execute(
+            "SELECT id, total, facts, lines_hash FROM billing_statement WHERE id = ANY(%s)",
+            [[item.period.id for item in claimed]],
+        )
+        stored = {row[0]: row[1:] for row in cursor.fetchall()}
+        rows = [
+            _finalised_row(item.period, stored[item.period.id], last.get(item.period.customer_id))
+            for item in claimed
+        ]
+        cursor.execute(_FINALISE, {"now": now, **_columns(rows)})
+
+
+_LAST_OF_CUSTOMERS = """
+SELECT DISTINCT ON (customer_id) customer_id, sequence, content_hash FROM billing_statement
+WHERE customer_id = ANY(%s) AND sequence IS NOT NULL ORDER BY customer_id, sequence DESC
+"""
+
+_FINALISE = """
+UPDATE billing_statement s
+SET status = 'finalised', finalised_at = %(now)s, claimed_until = NULL,
+    sequence = d.sequence, number = d.number, previous_hash = d.previous_hash,
+    content_hash = d.content_hash
+FROM unnest(%(ids)s::bigint[], %(sequences)s::int[], %(numbers)s::text[],
+            %(previous)s::text[], %(hashes)s::text[])
+     AS d(id, sequence, number, previous_hash, content_hash)
+WHERE s.id = d.id AND s.status IN ('draft', 'review')
+"""
+
+_FinalisedRow = tuple[int, int, str, str, str]
+
+
+def _finalised_row(
+    period: Period, stored: tuple[Decimal, str, str], last: tuple[int, str] | None
+) -> _FinalisedRow:
+    sequence, previous = (last[0] + 1, last[1]) if last else (1, "")
+    number = f"{period.customer_key}-{sequence:04d}"
+    total, facts, lines_hash = stored
+    content = Content(
+        number=number,
+        customer=period.customer_key,
+        currency=period.currency,
+        start=period.start,
+        end=period.end,
+        total=total,
+        facts_hash=sha256(facts),
+        lines_hash=lines_hash,
+        previous_hash=previous,
+    )
+    return period.id, sequence, number, previous, content_hash(content)
+
+
+def _columns(rows: Sequence[_FinalisedRow]) -> dict[str, list[object]]:
+    names = ("ids", "sequences", "numbers", "previous", "hashes")
+    return {name: [row[index] for row in rows] for index, name in enumerate(names)}
+
+
+def approve_statement(*, statement_id: int, by: AbstractBaseUser, now: datetime) -> None:
+    """Approve a statement in review; the next run finalises it as it stands.
+
+    Raises NotInReview, with nothing changed, if it is not in review or was approved already.
+    """
+    approved = Statement.objects.filter(
+        id=statement_id, status=Statement.Status.REVIEW, approved_at=None
+    ).update(approved_at=now, approved_by_id=by.pk)
+    if not approved:
+        raise NotInReview("The statement is not in review, or someone has approved it already.")

@@ -1,0 +1,24 @@
+"""Every row lock of the app, by name. Locks are taken plan first, then versions by primary key."""
+
+from plans.models import Plan, PlanVersion, Subscription
+
+
+def plan(*, plan_id: int) -> Plan:
+    """Lock a plan's row: one at a time numbers, publishes or retires its versions."""
+    return Plan.objects.select_for_update(of=("self",)).get(pk=plan_id)
+
+
+def versions_of(*, plan_id: int) -> list[PlanVersion]:
+    """Lock all versions of a plan, ordered by primary key; the plan's own lock comes first."""
+    versions = PlanVersion.objects.filter(plan_id=plan_id)
+    return list(versions.select_for_update(of=("self",)).order_by("pk"))
+
+
+def version(*, version_id: int) -> PlanVersion:
+    """Lock a version's row, so that it is not published while its prices are written."""
+    return PlanVersion.objects.select_for_update(of=("self",)).get(pk=version_id)
+
+
+def subscription(*, subscription_id: int) -> Subscription:
+    """Lock a subscription's row."""
+    return Subscription.objects.select_for_update(of=("self",)).get(pk=subscription_id)

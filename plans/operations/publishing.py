@@ -1,0 +1,168 @@
+"""Put a version into force, and take it out."""
+
+from datetime import datetime
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
+
+from plans import locks
+from plans.errors import OperationError, Problem
+from plans.models import PlanVersion
+from plans.operations.versions import refuse_frozen
+from plans.queries import subscribers_after
+from plans.rating.validation import problems_in_terms
+from plans.terms import terms_of
+
+
+class VersionInvalid(OperationError):
+    """The version's prices cannot be billed; ``problems`` lists all that is wrong with them."""
+
+    code = "version_invalid"
+
+
+class EffectiveDateRefused(OperationError):
+    """The version cannot take effect, or end, at that time."""
+
+    code = "effective_date_refused"
+
+
+class CurrencyChanged(OperationError):
+    """The plan bills in another currency."""
+
+    code = "currency_changed"
+
+
+class NotPublished(OperationError):
+    """The version is a draft: there is nothing to retire."""
+
+    code = "not_published"
+
+
+class VersionInUse(OperationError):
+    """Customers are subscribed for longer than the version would stand."""
+
+    code = "version_in_use"
+
+
+@transaction.atomic
+def publish_version(
+    *, version: PlanVersion, effective_from: datetime, by: AbstractBaseUser | None, now: datetime
+) -> PlanVersion:
+    """Freeze a draft and put it into force at a time; the version before it ends then.
+
+    A time in the past is accepted only while no customer is subscribed to the plan then or later,
+    since it would change what usage that may have been billed costs. Raises VersionFrozen,
+    VersionInvalid, CurrencyChanged, EffectiveDateRefused.
+    """
+    locks.plan(plan_id=version.plan_id)
+    versions = locks.versions_of(plan_id=version.plan_id)
+    draft = next(row for row in versions if row.pk == version.pk)
+    refuse_frozen(draft)
+    _refuse_unbillable(draft)
+    published = [row for row in versions if row.effective_from is not None]
+    previous = max(published, key=_effective_from, default=None)
+    if previous is not None:
+        _refuse_currency(draft, previous=previous)
+        _refuse_date(draft, previous=previous, effective_from=effective_from, now=now)
+        _end_at(previous, effective_from)
+    draft.published_at = now
+    draft.published_by_id = by.pk if by else None
+    draft.effective_from = effective_from
+    draft.save(update_fields=["published_at", "published_by", "effective_from"])
+    return draft
+
+
+@transaction.atomic
+def retire_version(*, version: PlanVersion, at: datetime, now: datetime) -> PlanVersion:
+    """End a published version at a time without a successor.
+
+    Raises NotPublished, EffectiveDateRefused, and VersionInUse while subscriptions to the plan
+    last longer, since usage then would have no price.
+    """
+    locks.plan(plan_id=version.plan_id)
+    row = locks.version(version_id=version.pk)
+    if row.effective_from is None:
+        raise NotPublished(f"Version {row.number} is a draft. Only a published version can end.")
+    if row.effective_until is not None:
+        raise EffectiveDateRefused(
+            f"Version {row.number} ends on {_on(row.effective_until)} already.", field="at"
+        )
+    if at < now or at <= row.effective_from:
+        raise EffectiveDateRefused(
+            f"Version {row.number} can end neither in the past nor before it takes effect on "
+            f"{_on(row.effective_from)}.",
+            field="at",
+        )
+    _refuse_in_use(row, at=at)
+    _end_at(row, at)
+    return row
+
+
+def _refuse_unbillable(draft: PlanVersion) -> None:
+    terms = terms_of([draft.pk])[draft.pk].terms
+    found = problems_in_terms(terms)
+    problems = tuple(Problem(one.code, one.field, one.message) for one in found)
+    if not terms.prices:
+        problems += (Problem("no_prices", "prices", "A version needs at least one price."),)
+    if problems:
+        listed = " ".join(f"{problem.field}: {problem.message}" for problem in problems)
+        raise VersionInvalid(
+            f"Version {draft.number} cannot be published. {listed}", problems=problems
+        )
+
+
+def _refuse_currency(draft: PlanVersion, *, previous: PlanVersion) -> None:
+    if draft.currency != previous.currency:
+        raise CurrencyChanged(
+            f"The plan bills in {previous.currency} since version {previous.number}; version "
+            f"{draft.number} says {draft.currency}. Make a new plan for another currency.",
+            field="currency",
+        )
+
+
+def _refuse_date(
+    draft: PlanVersion, *, previous: PlanVersion, effective_from: datetime, now: datetime
+) -> None:
+    if effective_from <= _effective_from(previous):
+        raise EffectiveDateRefused(
+            f"Version {draft.number} must take effect after version {previous.number}, which does "
+            f"so on {_on(_effective_from(previous))}.",
+            field="effective_from",
+        )
+    if previous.effective_until is not None and effective_from < previous.effective_until:
+        raise EffectiveDateRefused(
+            f"Version {previous.number} stands until {_on(previous.effective_until)}; version "
+            f"{draft.number} cannot take effect before.",
+            field="effective_from",
+        )
+    if effective_from < now and subscribers_after(plan_id=draft.plan_id, at=effective_from):
+        raise EffectiveDateRefused(
+            f"{_on(effective_from)} has passed, and customers are subscribed to the plan: what "
+            "they used since then has its price already. Choose a time from now on.",
+            field="effective_from",
+        )
+
+
+def _refuse_in_use(version: PlanVersion, *, at: datetime) -> None:
+    subscribers = subscribers_after(plan_id=version.plan_id, at=at)
+    if subscribers:
+        raise VersionInUse(
+            f"{subscribers} subscription(s) to the plan last beyond {_on(at)}, and what is used "
+            "then would have no price. End them first, or publish a new version instead.",
+            field="at",
+        )
+
+
+def _end_at(version: PlanVersion, at: datetime) -> None:
+    if version.effective_until is None:
+        version.effective_until = at
+        version.save(update_fields=["effective_until"])
+
+
+def _effective_from(version: PlanVersion) -> datetime:
+    assert version.effective_from is not None
+    return version.effective_from
+
+
+def _on(at: datetime) -> str:
+    return f"{at:%d %B %Y %H:%M %Z}"

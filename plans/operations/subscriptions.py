@@ -1,0 +1,171 @@
+"""Put customers on plans, and end that."""
+
+from collections.abc import Collection, Sequence
+from datetime import date, datetime, timedelta
+
+from django.db import connection, transaction
+
+from plans import locks
+from plans.errors import OperationError, refusing
+from plans.models import Customer, Plan, PlanVersion, Subscription
+from plans.queries import published_versions
+
+MAX_BACKDATING = timedelta(days=3 * 366)
+
+
+class CurrencyMismatch(OperationError):
+    """The plan bills in another currency than the customer is billed in."""
+
+    code = "currency_mismatch"
+
+
+class NoVersionInForce(OperationError):
+    """For some of the time the plan has no published version, so usage would have no price."""
+
+    code = "no_version_in_force"
+
+
+class AlreadySubscribed(OperationError):
+    """The customer has another subscription at that time."""
+
+    code = "already_subscribed"
+
+
+class SubscriptionDateRefused(OperationError):
+    """The subscription cannot start, or end, at that time."""
+
+    code = "subscription_date_refused"
+
+
+@transaction.atomic
+def subscribe(
+    *,
+    customer: Customer,
+    plan: Plan,
+    starts_at: datetime,
+    ends_at: datetime | None = None,
+    anchor_date: date | None = None,
+    now: datetime,
+) -> Subscription:
+    """Put a customer on a plan over ``[starts_at, ends_at)``, in the past too.
+
+    Without ``anchor_date`` calendar months are billed, else months counted from it. Raises
+    SubscriptionDateRefused, NoVersionInForce, CurrencyMismatch, AlreadySubscribed.
+    """
+    _refuse_dates(starts_at=starts_at, ends_at=ends_at, now=now)
+    currency = _currency_over(plan, starts_at=starts_at, ends_at=ends_at)
+    if customer.currency != currency:
+        raise _mismatch(plan, currency=currency, customers=[(customer.key, customer.currency)])
+    subscription = Subscription(
+        customer=customer, plan=plan, starts_at=starts_at, ends_at=ends_at, anchor_date=anchor_date
+    )
+    refusal = AlreadySubscribed(
+        f"“{customer.name}” has another subscription at that time. End that one first.",
+        field="starts_at",
+    )
+    with refusing({"one_subscription_at_a_time": refusal}):
+        subscription.save(force_insert=True)
+    return subscription
+
+
+@transaction.atomic
+def subscribe_many(*, customer_ids: Collection[int], plan: Plan, starts_at: datetime) -> set[int]:
+    """Put customers on a plan from a time on, by calendar month; return the ids newly put on it.
+
+    A customer with any subscription at that time or later is left as it is, and its id is not
+    returned. Raises NoVersionInForce, CurrencyMismatch; then none is subscribed.
+    """
+    currency = _currency_over(plan, starts_at=starts_at, ends_at=None)
+    others = Customer.objects.filter(id__in=customer_ids).exclude(currency=currency)
+    wrong = list(others.order_by("key").values_list("key", "currency")[:10])
+    if wrong:
+        raise _mismatch(plan, currency=currency, customers=wrong)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO plans_subscription (customer_id, plan_id, starts_at, created_at)
+            SELECT id, %s, %s, statement_timestamp() FROM unnest(%s::bigint[]) AS ids(id)
+            ON CONFLICT DO NOTHING RETURNING customer_id
+            """,
+            [plan.pk, starts_at, list(customer_ids)],
+        )
+        return {row[0] for row in cursor.fetchall()}
+
+
+@transaction.atomic
+def end_subscription(
+    *, subscription: Subscription, ends_at: datetime, now: datetime
+) -> Subscription:
+    """End a subscription at a time from now on; an end that is still to come may be moved.
+
+    Raises SubscriptionDateRefused.
+    """
+    row = locks.subscription(subscription_id=subscription.pk)
+    if row.ends_at is not None and row.ends_at <= now:
+        raise SubscriptionDateRefused(f"The subscription ended on {_on(row.ends_at)}.")
+    if ends_at < now or ends_at <= row.starts_at:
+        raise SubscriptionDateRefused(
+            "A subscription can end neither in the past, which may have been billed, nor before "
+            f"it starts on {_on(row.starts_at)}.",
+            field="ends_at",
+        )
+    refusal = AlreadySubscribed(
+        "The customer has another subscription before that time.", field="ends_at"
+    )
+    row.ends_at = ends_at
+    with refusing({"one_subscription_at_a_time": refusal}):
+        row.save(update_fields=["ends_at"])
+    return row
+
+
+def _refuse_dates(*, starts_at: datetime, ends_at: datetime | None, now: datetime) -> None:
+    if ends_at is not None and ends_at <= starts_at:
+        raise SubscriptionDateRefused("A subscription ends after it starts.", field="ends_at")
+    if starts_at < now - MAX_BACKDATING:
+        raise SubscriptionDateRefused(
+            f"A subscription cannot start more than three years back, on {_on(starts_at)}.",
+            field="starts_at",
+        )
+
+
+def _currency_over(plan: Plan, *, starts_at: datetime, ends_at: datetime | None) -> str:
+    """Return the currency in which the plan bills; refuse a time at which it has no price."""
+    versions = published_versions(plan_id=plan.pk)
+    gap = _first_gap(versions, starts_at=starts_at, ends_at=ends_at)
+    if gap is not None:
+        raise NoVersionInForce(
+            f"The plan “{plan.name}” has no version in force on {_on(gap)}. Publish one from then "
+            "on, or choose other dates.",
+            field="plan",
+        )
+    return versions[-1].currency
+
+
+def _first_gap(
+    versions: Sequence[PlanVersion], *, starts_at: datetime, ends_at: datetime | None
+) -> datetime | None:
+    at = starts_at
+    for version in versions:
+        assert version.effective_from is not None
+        if at < version.effective_from:
+            return at
+        if version.effective_until is None:
+            return None
+        at = max(at, version.effective_until)
+        if ends_at is not None and ends_at <= at:
+            return None
+    return at
+
+
+def _mismatch(
+    plan: Plan, *, currency: str, customers: Sequence[tuple[str, str]]
+) -> CurrencyMismatch:
+    named = ", ".join(f"“{key}” in {billed_in}" for key, billed_in in customers)
+    return CurrencyMismatch(
+        f"The plan “{plan.name}” bills in {currency}, but not everyone here: {named}.",
+        field="plan",
+    )
+
+
+def _on(at: datetime) -> str:
+    return f"{at:%d %B %Y %H:%M %Z}"

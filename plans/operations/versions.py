@@ -1,0 +1,179 @@
+"""Write plans and their versions, as drafts."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import Max
+
+from plans import locks
+from plans.errors import OperationError, Problem, refusing, validation_problems
+from plans.models import MatrixRate, Plan, PlanVersion, Price, Tier
+
+
+class PlanInvalid(OperationError):
+    """What was said about a plan or a price cannot be; ``problems`` lists all of it."""
+
+    code = "plan_invalid"
+
+
+class PlanKeyTaken(OperationError):
+    """Another plan has the key."""
+
+    code = "plan_key_taken"
+
+
+class PriceKeyTaken(OperationError):
+    """Another price of the version has the key."""
+
+    code = "price_key_taken"
+
+
+class VersionFrozen(OperationError):
+    """The version is published; nothing in it changes."""
+
+    code = "version_frozen"
+
+
+class PriceRows(NamedTuple):
+    """A price that is not stored yet, with its tiers and its rates in their order."""
+
+    price: Price
+    tiers: Sequence[Tier] = ()
+    rates: Sequence[MatrixRate] = ()
+
+
+def create_plan(*, key: str, name: str, description: str = "") -> Plan:
+    """Create a plan, without a version. Raises PlanInvalid, PlanKeyTaken."""
+    plan = Plan(key=key, name=name, description=description)
+    refuse_invalid(clean_problems(plan))
+    refusal = PlanKeyTaken(f"There is another plan with the key “{key}”.", field="key")
+    with refusing({"plans_plan_key_key": refusal}):
+        plan.save(force_insert=True)
+    return plan
+
+
+@transaction.atomic
+def start_version(
+    *, plan: Plan, currency: str, by: AbstractBaseUser | None = None, note: str = ""
+) -> PlanVersion:
+    """Start a draft of the plan under the next number. Raises PlanInvalid."""
+    locks.plan(plan_id=plan.pk)
+    last = plan.versions.aggregate(last=Max("number"))["last"] or 0
+    version = PlanVersion(
+        plan=plan,
+        number=last + 1,
+        currency=currency,
+        note=note,
+        created_by_id=by.pk if by else None,
+    )
+    refuse_invalid(clean_problems(version))
+    version.save(force_insert=True)
+    return version
+
+
+@transaction.atomic
+def new_version_from(
+    *, version: PlanVersion, by: AbstractBaseUser | None, note: str = ""
+) -> PlanVersion:
+    """Start a draft with all prices, tiers and rates of another version of the plan."""
+    draft = start_version(plan=version.plan, currency=version.currency, by=by, note=note)
+    prices = version.prices.prefetch_related("tiers", "rates").order_by("position", "pk")
+    add_prices(version=draft, rows=[_copy(price) for price in prices])
+    return draft
+
+
+def add_price(
+    *,
+    version: PlanVersion,
+    price: Price,
+    tiers: Sequence[Tier] = (),
+    rates: Sequence[MatrixRate] = (),
+) -> Price:
+    """Add one price to a draft as its last one; see ``add_prices``."""
+    return add_prices(version=version, rows=[PriceRows(price, tiers, rates)])[0]
+
+
+@transaction.atomic
+def add_prices(*, version: PlanVersion, rows: Sequence[PriceRows]) -> list[Price]:
+    """Add prices, not stored yet, to a draft after those that it has.
+
+    Positions are given here. Raises VersionFrozen, PriceKeyTaken, and PlanInvalid for a value that
+    its column cannot hold; whether the prices make sense is checked when the version is published.
+    """
+    refuse_frozen(locks.version(version_id=version.pk))
+    last = version.prices.aggregate(last=Max("position"))["last"]
+    _place(version, rows, first=0 if last is None else last + 1)
+    refuse_invalid(_row_problems(rows))
+    with refusing(_price_key_taken()):
+        Price.objects.bulk_create([row.price for row in rows])
+    Tier.objects.bulk_create([tier for row in rows for tier in row.tiers])
+    MatrixRate.objects.bulk_create([rate for row in rows for rate in row.rates])
+    return [row.price for row in rows]
+
+
+def refuse_frozen(version: PlanVersion) -> None:
+    """Raise VersionFrozen where the version is published."""
+    if version.published_at is not None:
+        raise VersionFrozen(
+            f"Version {version.number} is published and frozen: make a new version from it."
+        )
+
+
+def refuse_invalid(problems: tuple[Problem, ...]) -> None:
+    """Raise PlanInvalid where there are problems."""
+    if problems:
+        first = problems[0]
+        raise PlanInvalid(f"{first.field}: {first.message}", field=first.field, problems=problems)
+
+
+def clean_problems(
+    row: Plan | PlanVersion | Price | Tier | MatrixRate,
+    *,
+    path: str = "",
+    exclude: Iterable[str] = (),
+) -> tuple[Problem, ...]:
+    """Return what a row's columns cannot hold, each problem's field under ``path``."""
+    try:
+        row.clean_fields(exclude=set(exclude))
+    except ValidationError as error:
+        return validation_problems(error, path=path)
+    return ()
+
+
+def _row_problems(rows: Sequence[PriceRows]) -> tuple[Problem, ...]:
+    found: list[Problem] = []
+    for index, row in enumerate(rows):
+        path = f"prices[{index}]"
+        found += clean_problems(row.price, path=path, exclude=("version", "meter"))
+        for number, tier in enumerate(row.tiers):
+            found += clean_problems(tier, path=f"{path}.tiers[{number}]", exclude=("price",))
+        for number, rate in enumerate(row.rates):
+            found += clean_problems(rate, path=f"{path}.rates[{number}]", exclude=("price",))
+    return tuple(found)
+
+
+def _place(version: PlanVersion, rows: Sequence[PriceRows], *, first: int) -> None:
+    for position, row in enumerate(rows, start=first):
+        row.price.version = version
+        row.price.position = position
+        for tier in row.tiers:
+            tier.price = row.price
+        for number, rate in enumerate(row.rates):
+            rate.price = row.price
+            rate.position = number
+
+
+def _copy(price: Price) -> PriceRows:
+    tiers, rates = list(price.tiers.all()), list(price.rates.order_by("position", "pk"))
+    for row in (price, *tiers, *rates):
+        row.pk = None
+        row._state.adding = True
+    return PriceRows(price, tiers, rates)
+
+
+def _price_key_taken() -> dict[str, OperationError]:
+    message = "Two prices of the version have the same key."
+    return {"one_price_per_key": PriceKeyTaken(message, field="key")}

@@ -1,0 +1,70 @@
+"""What reads across rows of plans, versions and subscriptions. Every function is one query."""
+
+from collections.abc import Collection
+from datetime import date, datetime
+from typing import NamedTuple
+
+from django.db.models import Q
+
+from plans.models import PlanVersion, Subscription
+
+
+class VersionInForce(NamedTuple):
+    """A published version and its own range ``[effective_from, effective_until)``, not clipped."""
+
+    version_id: int
+    plan_id: int
+    effective_from: datetime
+    effective_until: datetime | None
+
+
+class SubscriptionIn(NamedTuple):
+    """A subscription and its own range ``[starts_at, ends_at)``, not clipped."""
+
+    subscription_id: int
+    customer_id: int
+    plan_id: int
+    starts_at: datetime
+    ends_at: datetime | None
+    anchor_date: date | None
+
+
+def versions_in_force(
+    *, plan_ids: Collection[int], start: datetime, end: datetime
+) -> list[VersionInForce]:
+    """Return the published versions in force at some time in ``[start, end)``, by plan and time."""
+    rows = (
+        PlanVersion.objects.filter(plan_id__in=plan_ids, published_at__isnull=False)
+        .filter(_lasts_beyond("effective_until", start), effective_from__lt=end)
+        .order_by("plan_id", "effective_from")
+        .values_list("id", "plan_id", "effective_from", "effective_until")
+    )
+    return [VersionInForce(*row) for row in rows]
+
+
+def published_versions(*, plan_id: int) -> list[PlanVersion]:
+    """Return the published versions of a plan in the order in which they take effect."""
+    versions = PlanVersion.objects.filter(plan_id=plan_id, published_at__isnull=False)
+    return list(versions.order_by("effective_from"))
+
+
+def subscriptions_in(
+    *, customer_ids: Collection[int], start: datetime, end: datetime
+) -> list[SubscriptionIn]:
+    """Return the customers' subscriptions that share time with ``[start, end)``, in order."""
+    rows = (
+        Subscription.objects.filter(customer_id__in=customer_ids)
+        .filter(_lasts_beyond("ends_at", start), starts_at__lt=end)
+        .order_by("customer_id", "starts_at")
+        .values_list("id", "customer_id", "plan_id", "starts_at", "ends_at", "anchor_date")
+    )
+    return [SubscriptionIn(*row) for row in rows]
+
+
+def subscribers_after(*, plan_id: int, at: datetime) -> int:
+    """Return how many subscriptions to a plan last beyond a time, or start after it."""
+    return Subscription.objects.filter(_lasts_beyond("ends_at", at), plan_id=plan_id).count()
+
+
+def _lasts_beyond(column: str, at: datetime) -> Q:
+    return Q(**{f"{column}__gt": at}) | Q(**{column: None})
