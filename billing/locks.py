@@ -71,9 +71,7 @@ def claim_due(*, now: datetime, limit: int, scope: Scope) -> list[Claimed]:
     return _claim(_TO_DRAFT, now=now, limit=limit, scope=scope)
 
 
-def claim_stale(
-    *, now: datetime, older_than: timedelta, limit: int, scope: Scope
-) -> list[Claimed]:
+def claim_stale(*, now: datetime, older_than: timedelta, limit: int, scope: Scope) -> list[Claimed]:
     """Claim drafts in their grace time that were built longer ago than ``older_than``."""
     return _claim(_TO_REFRESH, now=now, limit=limit, scope=scope, stale=now - older_than)
 

@@ -56,9 +56,7 @@ def version_terms(version: PlanVersion) -> VersionTerms:
     """Return a version's terms from its (prefetched) rows."""
     plan: Plan = version.plan
     rows = list(version.prices.all())
-    terms = rating.Terms(
-        currency=version.currency, prices=tuple(price_value(row) for row in rows)
-    )
+    terms = rating.Terms(currency=version.currency, prices=tuple(price_value(row) for row in rows))
     meters = {row.meter.key: row.meter for row in rows if row.meter is not None}
     return VersionTerms(
         version_id=version.id,

@@ -143,9 +143,7 @@ class StatementLine(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(
-                fields=["statement", "position"], name="one_line_per_position"
-            ),
+            models.UniqueConstraint(fields=["statement", "position"], name="one_line_per_position"),
         ]
 
     def __str__(self) -> str:

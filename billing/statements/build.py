@@ -6,7 +6,7 @@ first, segment by segment and price by price, then the adjustments of earlier pe
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 
 from billing.statements.values import (
@@ -24,10 +24,12 @@ from plans import rating
 CHARGE = "charge"
 ADJUSTMENT = "adjustment"
 LINES_MAX = 10_000
+QUANTITY_DECIMALS = 12
 
 _NO_USAGE = MeterUsage(meter="", cells=())
 _WHOLE = Fraction(1)
 _ZERO = Decimal(0)
+_LAST_DECIMAL = Decimal(1).scaleb(-QUANTITY_DECIMALS)
 
 LineKey = tuple[int, str, str, datetime]
 
@@ -101,8 +103,8 @@ def _price_lines(
             start=segment.start,
             end=segment.end,
             unit=rated.unit,
-            usage_quantity=rated.usage_quantity,
-            quantity=rated.quantity,
+            usage_quantity=_to_column(rated.usage_quantity),
+            quantity=_to_column(rated.quantity),
             amount=rated.amount,
             explanation=Explanation(
                 parts=rated.parts,
@@ -111,6 +113,13 @@ def _price_lines(
                 cells=cells.get(rated.key, ()),
             ),
         )
+
+
+def _to_column(quantity: Decimal) -> Decimal:
+    """Return the quantity to the 12 decimals that a line keeps; a prorated allowance has more."""
+    if quantity.as_tuple().exponent >= -QUANTITY_DECIMALS:  # type: ignore[operator]
+        return quantity
+    return quantity.quantize(_LAST_DECIMAL, rounding=ROUND_HALF_UP)
 
 
 def _shares(usage: MeterUsage) -> tuple[tuple[str, Decimal], ...]:
@@ -187,9 +196,7 @@ def _correction(line: Line, *, before: Billed | None, number: str, origin: int) 
     )
 
 
-def _withdrawal(
-    before: Billed, *, late: LatePeriod, terms: Mapping[int, rating.Terms]
-) -> Line:
+def _withdrawal(before: Billed, *, late: LatePeriod, terms: Mapping[int, rating.Terms]) -> Line:
     """Return the line that takes back what rating again no longer finds."""
     segment = next(
         segment

@@ -107,9 +107,7 @@ def _read_again(statements: Sequence[_Finalised]) -> dict[int, list[Segment]]:
     usage = UsageReader(windows, versions=versions, terms=terms_of(versions))
     found: dict[int, list[Segment]] = {}
     for index, (statement, segment) in enumerate(flat):
-        again = msgspec.structs.replace(
-            segment, usage=usage.priced(index, version=segment.version)
-        )
+        again = msgspec.structs.replace(segment, usage=usage.priced(index, version=segment.version))
         found.setdefault(statement.id, []).append(again)
     return found
 

@@ -61,7 +61,9 @@ def store_drafts(
     with transaction.atomic(), connection.cursor() as cursor:
         stale = list(replaced)
         if stale:
-            cursor.execute("DELETE FROM billing_statementline WHERE statement_id = ANY(%s)", [stale])
+            cursor.execute(
+                "DELETE FROM billing_statementline WHERE statement_id = ANY(%s)", [stale]
+            )
         _copy_lines(built, loaded=loaded)
         cursor.execute(_STORE_DRAFTS, _draft_columns(built, horizon=loaded.horizon, now=now))
 
@@ -78,9 +80,7 @@ WHERE s.id = d.id AND s.status <> 'finalised'
 """
 
 
-def _draft_columns(
-    built: Sequence[Built], *, horizon: int, now: datetime
-) -> dict[str, object]:
+def _draft_columns(built: Sequence[Built], *, horizon: int, now: datetime) -> dict[str, object]:
     return {
         "horizon": horizon,
         "now": now,

@@ -15,7 +15,8 @@ class Customer(models.Model):
     """
 
     key = key_field(
-        unique=True, help_text="The name that services send as an event's subject. It cannot be shared."
+        unique=True,
+        help_text="The name that services send as an event's subject. It cannot be shared.",
     )
     name = models.CharField(max_length=200)
     email = models.EmailField(blank=True, default="")
@@ -53,7 +54,8 @@ class Workspace(models.Model):
 
     customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="workspaces")
     key = key_field(
-        unique=True, help_text="The name that services send as an event's subject. It cannot be shared."
+        unique=True,
+        help_text="The name that services send as an event's subject. It cannot be shared.",
     )
     name = models.CharField(max_length=200)
 
@@ -69,9 +71,7 @@ class Subject(models.Model):
 
     key = models.CharField(max_length=100, primary_key=True)
     customer = models.ForeignKey(Customer, on_delete=models.CASCADE, related_name="+")
-    workspace = models.ForeignKey(
-        Workspace, on_delete=models.CASCADE, null=True, related_name="+"
-    )
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, null=True, related_name="+")
 
     def __str__(self) -> str:
         return self.key

@@ -60,9 +60,7 @@ class Meter(models.Model):
         blank=True,
         help_text='Only events with these property values count: {"status": ["succeeded"]}.',
     )
-    rounding = models.CharField(
-        max_length=10, choices=Rounding.choices, default=Rounding.NONE
-    )
+    rounding = models.CharField(max_length=10, choices=Rounding.choices, default=Rounding.NONE)
     rounding_multiple = models.DecimalField(
         max_digits=30,
         decimal_places=12,

@@ -6,7 +6,7 @@ from plans.rating.event_amount import EventAmount
 from plans.rating.explain import in_words
 from plans.rating.flat import Flat
 from plans.rating.graduated import Graduated
-from plans.rating.graduated_percentage import GraduatedPercentage
+from plans.rating.graduated_percentage import GraduatedPercentage, PercentTier
 from plans.rating.matrix import Matrix, MatrixRate
 from plans.rating.money import RatingError, minor_units, round_money, split
 from plans.rating.package import Package
@@ -15,7 +15,7 @@ from plans.rating.percentage import Percentage
 from plans.rating.periods import Period, billing_period, local_midnight, share
 from plans.rating.prices import ChargeModel, Price, Terms
 from plans.rating.rate import RatedLine, rate
-from plans.rating.tiers import PercentTier, Tier
+from plans.rating.tiers import Tier
 from plans.rating.usage import Cell, Usage
 from plans.rating.validation import Problem, problems, problems_in_terms
 from plans.rating.volume import Volume

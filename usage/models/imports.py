@@ -16,7 +16,9 @@ class ImportRun(models.Model):
     accepted = models.BigIntegerField(default=0)
     duplicates = models.BigIntegerField(default=0)
     skipped = models.JSONField(default=dict, help_text="Rows left out, counted by reason.")
-    rejected = models.JSONField(default=list, help_text="The first rejected rows with their reason.")
+    rejected = models.JSONField(
+        default=list, help_text="The first rejected rows with their reason."
+    )
     rejected_count = models.BigIntegerField(default=0)
 
     def __str__(self) -> str:
