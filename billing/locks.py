@@ -6,7 +6,7 @@ a worker that dies gives it back by letting the time pass.
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import connection
 
@@ -84,7 +84,7 @@ def claim_to_finalise(*, now: datetime, limit: int, scope: Scope) -> list[Claime
 def _claim(
     query: str, *, now: datetime, limit: int, scope: Scope, stale: datetime | None = None
 ) -> list[Claimed]:
-    values = {
+    values: dict[str, Any] = {
         "now": now,
         "until": now + CLAIM_LASTS,
         "limit": limit,

@@ -122,7 +122,7 @@ def _run(
 def _isolating_failures(
     work: Callable[[Sequence[Claimed]], RunReport], claimed: Sequence[Claimed]
 ) -> RunReport:
-    """Do a chunk at once; if the chunk as a whole fails, halve it until the bad one stands alone."""
+    """Do a chunk at once; if it fails as a whole, halve it until the bad one stands alone."""
     try:
         return work(claimed)
     except (DatabaseError, ArithmeticError, LookupError, ValueError, TypeError) as error:

@@ -1,7 +1,7 @@
 """The only mapper from rows to the frozen values that ``plans.rating`` works on."""
 
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -159,7 +159,7 @@ def _matrix(row: Price) -> rating.Matrix:
     )
 
 
-_BUILDERS = {
+_BUILDERS: dict[str, Callable[[Price], rating.ChargeModel]] = {
     ChargeModel.FLAT: lambda row: rating.Flat(amount=_zero_if_none(row.amount)),
     ChargeModel.PER_UNIT: lambda row: rating.PerUnit(
         unit_amount=_zero_if_none(row.amount), unit_size=plain(row.unit_size)
@@ -181,7 +181,7 @@ _BUILDERS = {
     ),
     ChargeModel.PERCENTAGE: _percentage,
     ChargeModel.GRADUATED_PERCENTAGE: _graduated_percentage,
-    ChargeModel.EVENT_AMOUNT: lambda row: rating.EventAmount(),
+    ChargeModel.EVENT_AMOUNT: lambda _row: rating.EventAmount(),
     ChargeModel.MATRIX: _matrix,
 }
 

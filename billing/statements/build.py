@@ -90,8 +90,9 @@ def _price_lines(
         cells=tuple(rating.Cell(dimensions, quantity) for dimensions, quantity in usage.cells),
         transactions=usage.transactions,
     )
+    lines = rating.rate(price, value, currency=currency, share=share)
     cells = _cells_by_line(price, usage)
-    for rated in rating.rate(price, value, currency=currency, share=share):
+    for rated in lines:
         yield Line(
             kind=CHARGE,
             origin=None,
@@ -132,7 +133,7 @@ def _shares(usage: MeterUsage) -> tuple[tuple[str, Decimal], ...]:
 def _cells_by_line(
     price: rating.Price, usage: MeterUsage
 ) -> dict[str, tuple[tuple[str, ...], ...]]:
-    """Return which dimension values each line of a matrix holds, so that its events can be found."""
+    """Return which dimension values each line of a matrix holds, to find its events by."""
     model = price.model
     if not isinstance(model, rating.Matrix):
         return {}

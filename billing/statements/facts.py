@@ -5,7 +5,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
 from itertools import groupby
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import connection
 
@@ -117,7 +117,7 @@ def _slices(
     return [item for item in found if item.ref not in errors], errors
 
 
-def _slice_rows(periods: Sequence[Period]) -> list[tuple[object, ...]]:
+def _slice_rows(periods: Sequence[Period]) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(
             _SLICES,
@@ -128,10 +128,11 @@ def _slice_rows(periods: Sequence[Period]) -> list[tuple[object, ...]]:
                 [period.end for period in periods],
             ],
         )
-        return cursor.fetchall()
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
 
 
-def _subscription_slices(rows: Sequence[tuple], *, zone: str) -> Iterator[_Slice]:  # type: ignore[type-arg]
+def _subscription_slices(rows: Sequence[tuple[Any, ...]], *, zone: str) -> Iterator[_Slice]:
     """Return the slices of one subscription; together they must fill its part of the period."""
     reached: datetime = rows[0][4]
     end: datetime = rows[0][5]
@@ -150,7 +151,7 @@ def _subscription_slices(rows: Sequence[tuple], *, zone: str) -> Iterator[_Slice
         reached = slice_end
     if reached < end:
         raise NoVersionInForce(
-            f"The customer's plan has no published version in force at {reached:%Y-%m-%d %H:%M} UTC. "
+            f"No published version of the plan is in force at {reached:%Y-%m-%d %H:%M} UTC. "
             "Publish one that covers that time, or end the subscription before it."
         )
 

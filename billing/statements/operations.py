@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import connection, transaction
@@ -80,7 +80,7 @@ WHERE s.id = d.id AND s.status <> 'finalised'
 """
 
 
-def _draft_columns(built: Sequence[Built], *, horizon: int, now: datetime) -> dict[str, object]:
+def _draft_columns(built: Sequence[Built], *, horizon: int, now: datetime) -> dict[str, Any]:
     return {
         "horizon": horizon,
         "now": now,

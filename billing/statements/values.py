@@ -133,5 +133,5 @@ def canonical(value: Any) -> str:
 
 
 def facts_from(text: str) -> Facts:
-    """Return the facts that ``canonical`` wrote. Raises msgspec.ValidationError on anything else."""
+    """Return the facts that ``canonical`` wrote. Raises msgspec.DecodeError on anything else."""
     return _facts_decoder.decode(text)

@@ -59,6 +59,7 @@ def verify_statements(*, customer_ids: Sequence[int] | None = None) -> Iterator[
 
 
 def _page(after: tuple[int, int], *, customer_ids: Sequence[int] | None) -> list[_Stored]:
+    wanted = None if customer_ids is None else list(customer_ids)
     with connection.cursor() as cursor:
         cursor.execute(
             """SELECT s.id, s.customer_id, c.key, s.sequence, s.number, s.currency,
@@ -68,7 +69,7 @@ def _page(after: tuple[int, int], *, customer_ids: Sequence[int] | None) -> list
                WHERE s.status = 'finalised' AND (s.customer_id, s.sequence) > (%s, %s)
                  AND (%s::bigint[] IS NULL OR s.customer_id = ANY(%s))
                ORDER BY s.customer_id, s.sequence LIMIT %s""",
-            [*after, customer_ids, customer_ids, PAGE],
+            [*after, wanted, wanted, PAGE],
         )
         return [_Stored(*row) for row in cursor.fetchall()]
 
@@ -120,7 +121,8 @@ def _compare(
     for segment in facts.segments:
         if known[segment.version].digest != segment.digest:
             terms = known[segment.version]
-            what = f"the terms of {terms.plan_key} version {terms.number} are not those it was billed on"
+            plan = f"{terms.plan_key} version {terms.number}"
+            what = f"the terms of {plan} are not those it was billed on"
             yield Difference(row.number, what)
     try:
         draft = build(facts, terms={version: one.terms for version, one in known.items()})

@@ -120,7 +120,7 @@ class Migration(migrations.Migration):
                 ('discount_percent', models.DecimalField(decimal_places=6, default=Decimal('0'), max_digits=12, validators=[django.core.validators.MinValueValidator(Decimal('0'))])),
                 ('maximum', models.DecimalField(blank=True, decimal_places=12, help_text='Most that a period can cost.', max_digits=30, null=True, validators=[django.core.validators.MinValueValidator(Decimal('0'))])),
                 ('minimum', models.DecimalField(blank=True, decimal_places=12, help_text='Least that a period costs.', max_digits=30, null=True, validators=[django.core.validators.MinValueValidator(Decimal('0'))])),
-                ('prorated', models.BooleanField(default=True, help_text='Fee, allowance, minimum and maximum shrink with the part of the period in force.')),
+                ('prorated', models.BooleanField(default=True, help_text='Fee, allowance, minimum, maximum shrink with the part of the period in force.')),
                 ('once', models.BooleanField(default=False, help_text='A setup fee, due when the subscription starts.', verbose_name='charged once')),
                 ('meter', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='prices', to='plans.meter')),
                 ('version', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='prices', to='plans.planversion')),

@@ -80,8 +80,8 @@ class Price(models.Model):
     default_amount = price_field(
         null=True,
         blank=True,
-        help_text="Rate of combinations that are not listed. Empty: such usage stops the customer's "
-        "statement until a rate is agreed.",
+        help_text="Rate of combinations that are not listed. Empty: such usage stops the "
+        "customer's statement until a rate is agreed.",
     )
 
     allowance = price_field(default=Decimal(0), help_text="Included quantity of each period.")
@@ -90,7 +90,7 @@ class Price(models.Model):
     minimum = price_field(null=True, blank=True, help_text="Least that a period costs.")
     prorated = models.BooleanField(
         default=True,
-        help_text="Fee, allowance, minimum and maximum shrink with the part of the period in force.",
+        help_text="Fee, allowance, minimum, maximum shrink with the part of the period in force.",
     )
     once = models.BooleanField(
         "charged once", default=False, help_text="A setup fee, due when the subscription starts."

@@ -11,7 +11,7 @@ from plans.models.fields import key_field, validate_currency
 
 
 class TsTzRange(models.Func):
-    """PostgreSQL's ``tstzrange(from, until)``: half-open, without an end where ``until`` is null."""
+    """PostgreSQL's ``tstzrange``: half-open, and without an end where ``until`` is null."""
 
     function = "TSTZRANGE"
     output_field = DateTimeRangeField()

@@ -1,0 +1,92 @@
+"""What Beat and workers run. A task is only a nudge: the due rows are the work.
+
+Each is safe to run twice and at the same time as another: statements are claimed. A task that
+stops at its time limit with work left sends itself again.
+"""
+
+from celery import shared_task
+from django.utils import timezone
+
+from billing import runs
+from billing.locks import Scope
+from billing.models import Statement
+from billing.statements.opening import open_statements
+from billing.statements.verify import Difference, verify_statements
+
+SECONDS_MAX = 240
+TASKS_MAX = 8
+
+
+def scope_of(customer_ids: list[int] | None) -> Scope:
+    """Return the scope of a task's argument: some customers, or everyone."""
+    return Scope(customer_ids=customer_ids)
+
+
+@shared_task
+def open_and_draft(customer_ids: list[int] | None = None) -> None:
+    """Open a statement for every period that has ended, and set workers to draft them."""
+    now = timezone.now()
+    open_statements(until=now, scope=scope_of(customer_ids))
+    for _ in range(_workers_for(Statement.Status.DUE)):
+        draft.delay(customer_ids)
+
+
+@shared_task
+def draft(customer_ids: list[int] | None = None) -> None:
+    """Draft statements that are due until none is left or the time is up."""
+    report = runs.draft_due(
+        now=timezone.now(), seconds_max=SECONDS_MAX, scope=scope_of(customer_ids)
+    )
+    if not report.finished:
+        draft.delay(customer_ids)
+
+
+@shared_task
+def refresh(customer_ids: list[int] | None = None) -> None:
+    """Build drafts in their grace time again with the usage that has come since."""
+    report = runs.refresh_drafts(
+        now=timezone.now(), seconds_max=SECONDS_MAX, scope=scope_of(customer_ids)
+    )
+    if not report.finished:
+        refresh.delay(customer_ids)
+
+
+@shared_task
+def finalise_due(customer_ids: list[int] | None = None) -> None:
+    """Set workers to finalise the statements whose grace time is over."""
+    for _ in range(_workers_for(Statement.Status.DRAFT)):
+        finalise.delay(customer_ids)
+
+
+@shared_task
+def finalise(customer_ids: list[int] | None = None) -> None:
+    """Finalise statements until none is left or the time is up."""
+    report = runs.finalise_due(
+        now=timezone.now(), seconds_max=SECONDS_MAX, scope=scope_of(customer_ids)
+    )
+    if not report.finished:
+        finalise.delay(customer_ids)
+
+
+@shared_task
+def retry_parked() -> None:
+    """Let the customers that were parked be tried again; success clears them."""
+    runs.retry_parked()
+
+
+@shared_task
+def verify() -> None:
+    """Build all finalised statements again from their facts; fail with the first difference."""
+    for found in verify_statements():
+        if isinstance(found, Difference):
+            raise StatementsDiffer(f"{found.number}: {found.what}")
+
+
+class StatementsDiffer(Exception):
+    """A finalised statement is not what its facts say; ``verify_statements`` lists all."""
+
+
+def _workers_for(status: str) -> int:
+    """Return how many tasks to send: one for each chunk of work, but at least one and few."""
+    waiting = Statement.objects.filter(status=status)[: runs.CHUNK * TASKS_MAX]
+    return max(1, -(-waiting.count() // runs.CHUNK))
