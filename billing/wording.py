@@ -4,7 +4,7 @@
 command can share what a query returns: a template prints them, the API reads their numbers.
 """
 
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, localcontext
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -79,10 +79,20 @@ class Span(NamedTuple):
         return _days(first, last)
 
     @property
+    def first_day(self) -> date:
+        """Return the day in the zone on which the span starts."""
+        return self.start.astimezone(ZoneInfo(self.zone)).date()
+
+    @property
+    def last_day(self) -> date:
+        """Return the last day in the zone that the span reaches into."""
+        last = self.end.astimezone(UTC) - timedelta(microseconds=1)
+        return last.astimezone(ZoneInfo(self.zone)).date()
+
+    @property
     def dates(self) -> str:
-        """Return the first and the last day in the zone, also for a whole month."""
-        start, end = (at.astimezone(ZoneInfo(self.zone)) for at in (self.start, self.end))
-        return _days(start.date(), (end - timedelta(microseconds=1)).date())
+        """Return the first and the last day, also for a whole month."""
+        return _days(self.first_day, self.last_day)
 
 
 def day(of: date) -> str:

@@ -123,6 +123,21 @@ class ExplainedLine:
         return self.kind == ADJUSTMENT
 
     @property
+    def before_charge(self) -> tuple[ChangeRow, ...]:
+        """Return what changed the quantity before it was priced."""
+        return tuple(change for change in self.changes if change.amount is None)
+
+    @property
+    def after_charge(self) -> tuple[ChangeRow, ...]:
+        """Return what changed the amount after the quantity was priced."""
+        return tuple(change for change in self.changes if change.amount is not None)
+
+    @property
+    def has_fees(self) -> bool:
+        """Say whether a tier has a flat fee beside its price, which then needs a column."""
+        return any(part.flat is not None and part.quantity is not None for part in self.parts)
+
+    @property
     def is_rounded(self) -> bool:
         """Say whether the parts had more decimals than the currency has."""
         result = self.rated if self.rated is not None else self.amount

@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from billing.models import Statement, StatementLine
 from billing.queries.explained import ExplainedLine, MeterRef, Names, PlanRef, explained
 from billing.statements.values import Explanation, Line
-from billing.wording import Money, Span
+from billing.wording import Money, Span, day_of, moment
 from plans.models import Customer, Meter, Plan, PlanVersion, Workspace
 from plans.rating.money import minus
 from plans.terms import plain
@@ -40,6 +40,16 @@ class Head:
         """Return the customer's billing time zone."""
         return self.span.zone
 
+    @property
+    def final_since(self) -> str:
+        """Return since when the statement no longer changes."""
+        return moment(self.finalised_at, zone=self.zone) if self.finalised_at else ""
+
+    @property
+    def final_from(self) -> str:
+        """Return the day from which the statement can be finalised."""
+        return day_of(self.finalise_due_at, zone=self.zone)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatementPage:
@@ -50,6 +60,11 @@ class StatementPage:
     adjustments: tuple[ExplainedLine, ...]
     line_count: int
     after: int | None
+
+    @property
+    def changes_plan(self) -> bool:
+        """Say whether a line covers a part of the period only, so that spans are shown."""
+        return any(line.span != self.head.span for line in self.charges)
 
 
 def head_of(statement: Statement) -> Head:
@@ -117,7 +132,7 @@ def line_value(row: StatementLine) -> Line:
 def names_for(
     *, meters: Iterable[Meter], versions: Iterable[PlanVersion], workspace_keys: Iterable[str]
 ) -> Names:
-    """Return what lines refer to, in one query; the versions must have been read with their plan."""
+    """Return what lines refer to, in one query; versions must have been read with their plan."""
     return Names(
         meters={meter.key: _meter_ref(meter) for meter in meters},
         plans={version.pk: _plan_ref(version) for version in versions},

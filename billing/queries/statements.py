@@ -40,7 +40,8 @@ def statements_of(
 def in_preparation(*, customer: Customer) -> list[Statement]:
     """Return the customer's ended periods whose statement is yet to come, oldest first."""
     waiting = Statement.objects.filter(customer=customer)
-    waiting = waiting.exclude(status=Statement.Status.FINALISED).defer("facts")
+    waiting = waiting.exclude(status=Statement.Status.FINALISED)
+    waiting = waiting.select_related("customer").defer("facts")
     return list(waiting.order_by("period_start")[:PAGE])
 
 
