@@ -5,7 +5,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import environ
 
-from config.admin_site import UNFOLD as UNFOLD
+from config import admin_site
 from config.embedded import postgres, valkey
 from config.embedded.place import keep_secret, make_home
 from config.env import PROJECT_DIR, load_environment
@@ -76,6 +76,8 @@ TEMPLATES = [
         },
     },
 ]
+
+UNFOLD = admin_site.UNFOLD
 
 # Time, language, money ------------------------------------------------------------------------
 
@@ -201,6 +203,7 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_SOFT_TIME_LIMIT = 15 * 60
 CELERY_TASK_TIME_LIMIT = 20 * 60
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_REDIRECT_STDOUTS = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 if CELERY_BROKER_URL.startswith(("redis", "sentinel")):

