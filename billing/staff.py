@@ -93,7 +93,9 @@ def _named(role: Role) -> list[Permission]:
     for name in wanted:
         app, codename = name.split(".")
         condition |= Q(content_type__app_label=app, codename=codename)
-    found = list(Permission.objects.filter(condition).select_related("content_type")) if wanted else []
+    found = (
+        list(Permission.objects.filter(condition).select_related("content_type")) if wanted else []
+    )
     missing = wanted - {f"{each.content_type.app_label}.{each.codename}" for each in found}
     if missing:
         raise UnknownPermission(f"No model has the permission {', '.join(sorted(missing))}.")

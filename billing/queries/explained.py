@@ -19,6 +19,14 @@ _CHANGES: Mapping[str, str] = {
     "maximum": "Lowered to the maximum",
     "minimum": "Raised to the minimum",
 }
+_MEASURES: Mapping[Aggregation, str] = {
+    Aggregation.COUNT: "each event counts once",
+    Aggregation.SUM: "added up over the events",
+    Aggregation.MAX: "the highest value",
+    Aggregation.LATEST: "the latest value",
+    Aggregation.UNIQUE_COUNT: "different values are counted",
+    Aggregation.TIME_WEIGHTED: "level times duration",
+}
 _SHARES_ADD_UP = {Aggregation.COUNT, Aggregation.SUM, Aggregation.LATEST, Aggregation.TIME_WEIGHTED}
 
 
@@ -35,8 +43,8 @@ class MeterRef:
 
     @property
     def measures(self) -> str:
-        """Say how the meter counts: Sum of a property."""
-        return str(Aggregation(self.aggregation).label)
+        """Say to a reader how the meter counts."""
+        return _MEASURES[Aggregation(self.aggregation)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +121,7 @@ class ExplainedLine:
     plan: PlanRef
     price_key: str
     line_key: str
+    origin_id: int | None
     origin_number: str
     billed: Money | None
     rated: Money | None
@@ -173,6 +182,7 @@ def explained(
         plan=names.plans[line.version],
         price_key=line.price_key,
         line_key=line.line_key,
+        origin_id=line.origin,
         origin_number=why.origin_number,
         billed=_money(why.billed, currency),
         rated=_money(why.rated, currency),

@@ -30,6 +30,8 @@ def test_from_the_login_to_the_cause_of_a_line(page, clean, screenshot):
     page.get_by_text("Tokens", exact=True).click()
 
     why = page.locator("#line-2")
-    expect(why.get_by_role("row", name="Above 1,000,000 2,500,000 $0.15 per 1,000 tokens $375.00")).to_be_visible()
+    expect(
+        why.get_by_role("row", name="Above 1,000,000 2,500,000 $0.15 per 1,000 tokens $375.00")
+    ).to_be_visible()
     expect(why.get_by_text("less 57.50 discount = 517.50")).to_be_visible()
     screenshot("open")
