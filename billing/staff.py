@@ -55,7 +55,7 @@ ROLES: Final = (
 )
 
 
-class UnknownPermission(Exception):  # noqa: N818 - named after what is wrong, as the rest is
+class UnknownPermission(Exception):
     """The table names a permission that no model has."""
 
     code = "unknown_permission"

@@ -12,7 +12,6 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import NoReverseMatch, reverse
-from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from billing.models import Statement
@@ -37,7 +36,7 @@ class WorkQueue(NamedTuple):
     """One kind of work: how much there is (counted to 1,000), its list, and its first rows."""
 
     title: str
-    count: int
+    waiting: int
     link: str
     rows: Sequence[Row]
     quiet: str = "Nothing waits."
@@ -45,29 +44,28 @@ class WorkQueue(NamedTuple):
     @property
     def counted(self) -> str:
         """Return the count as it is shown."""
-        return f"{_COUNTED:,}+" if self.count >= _COUNTED else f"{self.count:,}"
+        return f"{_COUNTED:,}+" if self.waiting >= _COUNTED else f"{self.waiting:,}"
 
 
-Provider = Callable[[HttpRequest, datetime], WorkQueue | None]
+Provider = Callable[[HttpRequest], WorkQueue | None]
 
 
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Add the queues of work to the home page."""
-    now = timezone.now()
-    found = (provider(request, now) for provider in PROVIDERS)
+    found = (provider(request) for provider in PROVIDERS)
     context["queues"] = [queue for queue in found if queue is not None]
     context["title"] = "What is to be done"
     return context
 
 
-def drafts(request: HttpRequest, now: datetime) -> WorkQueue | None:
+def drafts(request: HttpRequest) -> WorkQueue | None:
     """Return the drafts that wait for publication."""
     if not request.user.has_perm("plans.view_planversion"):
         return None
     rows = drafts_waiting()
     return WorkQueue(
         title="Drafts awaiting publication",
-        count=rows[:_COUNTED].count(),
+        waiting=rows[:_COUNTED].count(),
         link=_link("plans_planversion_changelist", "status=draft"),
         rows=[
             Row(
@@ -81,14 +79,14 @@ def drafts(request: HttpRequest, now: datetime) -> WorkQueue | None:
     )
 
 
-def statements_to_review(request: HttpRequest, now: datetime) -> WorkQueue | None:
+def statements_to_review(request: HttpRequest) -> WorkQueue | None:
     """Return the statements that a person must approve, those due first on top."""
     if not request.user.has_perm("billing.view_statement"):
         return None
     rows = Statement.objects.filter(status=Statement.Status.REVIEW, parked_at=None)
     return WorkQueue(
         title="Statements to review",
-        count=rows[:_COUNTED].count(),
+        waiting=rows[:_COUNTED].count(),
         link=_link("billing_statement_changelist", "status__exact=review"),
         rows=[
             Row(
@@ -102,14 +100,14 @@ def statements_to_review(request: HttpRequest, now: datetime) -> WorkQueue | Non
     )
 
 
-def parked_customers(request: HttpRequest, now: datetime) -> WorkQueue | None:
+def parked_customers(request: HttpRequest) -> WorkQueue | None:
     """Return the customers whose statement was set aside, with the reason."""
     if not request.user.has_perm("billing.view_statement"):
         return None
     rows = Statement.objects.filter(parked_at__isnull=False)
     return WorkQueue(
         title="Parked customers",
-        count=rows[:_COUNTED].count(),
+        waiting=rows[:_COUNTED].count(),
         link=_link("billing_statement_changelist", "parked_at__isempty=0"),
         rows=[
             Row(
@@ -124,14 +122,14 @@ def parked_customers(request: HttpRequest, now: datetime) -> WorkQueue | None:
     )
 
 
-def quarantined_events(request: HttpRequest, now: datetime) -> WorkQueue | None:
+def quarantined_events(request: HttpRequest) -> WorkQueue | None:
     """Return the events that could not be taken, with the reason."""
     if not request.user.has_perm("usage.view_quarantinedevent"):
         return None
     rows = QuarantinedEvent.objects.filter(replayed_at=None, dismissed_at=None)
     return WorkQueue(
         title="Quarantined events",
-        count=rows[:_COUNTED].count(),
+        waiting=rows[:_COUNTED].count(),
         link=_link("usage_quarantinedevent_changelist"),
         rows=[
             Row(

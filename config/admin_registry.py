@@ -1,12 +1,12 @@
 """The admin pages of parts that are not ours: people, and the schedule, in unfold's look."""
 
-from typing import Any
+from typing import Any, Final
 
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django_celery_beat.admin import ClockedScheduleAdmin as BeatClockedScheduleAdmin
 from django_celery_beat.admin import CrontabScheduleAdmin as BeatCrontabScheduleAdmin
@@ -27,15 +27,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from plans.admin.customers import LINKS, CustomerLink
 
-LINKS.append(CustomerLink("Statements", "billing_statement_changelist", "customer__id__exact"))
 
-for _model in (
-    User, Group, PeriodicTask, ClockedSchedule, CrontabSchedule, IntervalSchedule, SolarSchedule,
-):  # fmt: skip
-    admin.site.unregister(_model)
-
-
-@admin.register(User)
 class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]
     """People: staff by their groups, portal users by their customer."""
 
@@ -53,17 +45,16 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]
     @display(description="Groups")
     def groups_listed(self, user: User) -> str:
         """Name the groups of a person."""
-        return ", ".join(sorted(group.name for group in user.groups.all())) or "–"
+        return ", ".join(sorted(group.name for group in user.groups.all())) or "—"
 
     @display(description="Portal of")
     def customer(self, user: Any) -> str:
         """Name the customer of a portal user."""
         member = getattr(user, "membership", None)
-        return member.customer.name if member else "–"
+        return member.customer.name if member else "—"
 
 
-@admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin, ModelAdmin):  # type: ignore[type-arg]
+class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
     """Staff groups; `manage.py setup_staff` gives the shipped ones their permissions."""
 
 
@@ -71,7 +62,7 @@ class _TaskWidget(UnfoldAdminSelectWidget, TaskSelectWidget):
     """The known tasks, in unfold's look."""
 
 
-class PeriodicTaskForm(BeatPeriodicTaskForm):  # type: ignore[misc]
+class PeriodicTaskForm(BeatPeriodicTaskForm):
     """A scheduled task, in unfold's look."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -80,8 +71,7 @@ class PeriodicTaskForm(BeatPeriodicTaskForm):  # type: ignore[misc]
         self.fields["regtask"].widget = _TaskWidget()
 
 
-@admin.register(PeriodicTask)
-class PeriodicTaskAdmin(BeatPeriodicTaskAdmin, ModelAdmin):  # type: ignore[misc]
+class PeriodicTaskAdmin(BeatPeriodicTaskAdmin, ModelAdmin):
     """What runs when."""
 
     form = PeriodicTaskForm
@@ -89,16 +79,36 @@ class PeriodicTaskAdmin(BeatPeriodicTaskAdmin, ModelAdmin):  # type: ignore[misc
     list_select_related = ("interval", "crontab", "solar", "clocked")
 
 
-@admin.register(CrontabSchedule)
-class CrontabScheduleAdmin(BeatCrontabScheduleAdmin, ModelAdmin):  # type: ignore[misc]
+class CrontabScheduleAdmin(BeatCrontabScheduleAdmin, ModelAdmin):
     """Times of the day, week or month."""
 
 
-@admin.register(ClockedSchedule)
-class ClockedScheduleAdmin(BeatClockedScheduleAdmin, ModelAdmin):  # type: ignore[misc]
+class ClockedScheduleAdmin(BeatClockedScheduleAdmin, ModelAdmin):
     """Single moments."""
 
 
-@admin.register(IntervalSchedule, SolarSchedule)
 class OtherScheduleAdmin(ModelAdmin):
     """Intervals, and times of the sun."""
+
+
+_STATEMENTS: Final = CustomerLink(
+    "Statements", "billing_statement_changelist", "customer__id__exact"
+)
+_PAGES: Final[dict[type[Model], type[ModelAdmin]]] = {
+    User: UserAdmin,
+    Group: GroupAdmin,
+    PeriodicTask: PeriodicTaskAdmin,
+    CrontabSchedule: CrontabScheduleAdmin,
+    ClockedSchedule: ClockedScheduleAdmin,
+    IntervalSchedule: OtherScheduleAdmin,
+    SolarSchedule: OtherScheduleAdmin,
+}
+
+
+def register() -> None:
+    """Put our pages in the place of the parts' own, and link customers to their statements."""
+    for model, page in _PAGES.items():
+        admin.site.unregister(model)
+        admin.site.register(model, page)
+    if _STATEMENTS not in LINKS:
+        LINKS.append(_STATEMENTS)

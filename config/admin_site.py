@@ -25,7 +25,12 @@ NAVIGATION: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         "Billing",
         (
             Entry("Customers", "groups", "plans_customer_changelist", "plans.view_customer"),
-            Entry("Statements", "receipt_long", "billing_statement_changelist", "billing.view_statement"),
+            Entry(
+                "Statements",
+                "receipt_long",
+                "billing_statement_changelist",
+                "billing.view_statement",
+            ),
         ),
     ),
     (
@@ -40,7 +45,12 @@ NAVIGATION: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         "Usage",
         (
             Entry("Usage events", "bolt", "usage_event_changelist", "usage.view_event"),
-            Entry("Quarantine", "report", "usage_quarantinedevent_changelist", "usage.view_quarantinedevent"),
+            Entry(
+                "Quarantine",
+                "report",
+                "usage_quarantinedevent_changelist",
+                "usage.view_quarantinedevent",
+            ),
             Entry("Imports", "upload_file", "usage_importrun_changelist", "usage.view_importrun"),
         ),
     ),
@@ -48,12 +58,17 @@ NAVIGATION: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         "Operation",
         (
             Entry("API keys", "key", "usage_apikey_changelist", "usage.view_apikey"),
-            Entry("Schedule", "schedule", "django_celery_beat_periodictask_changelist", "django_celery_beat.view_periodictask"),
+            Entry(
+                "Schedule",
+                "schedule",
+                "django_celery_beat_periodictask_changelist",
+                "django_celery_beat.view_periodictask",
+            ),
             Entry("Users", "person", "auth_user_changelist", "auth.view_user"),
             Entry("Groups", "badge", "auth_group_changelist", "auth.view_group"),
         ),
     ),
-)  # fmt: skip
+)
 
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:

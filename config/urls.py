@@ -5,11 +5,11 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-import config.admin_home
-import config.admin_registry  # noqa: F401 - before the admin's addresses are made
+from config import admin_home, admin_registry
 from config.health import healthz
 
-retry_page = admin.site.admin_view(config.admin_home.retry)
+admin_registry.register()
+retry_page = admin.site.admin_view(admin_home.retry)
 
 urlpatterns = [
     path("", RedirectView.as_view(url="/portal/", permanent=False), name="home"),

@@ -15,7 +15,7 @@ from plans.words import summary
 
 
 class PriceCard(NamedTuple):
-    """A price in words: what it costs, what sample quantities come to, and what is wrong with it."""
+    """A price in words: what it costs, what samples come to, and what is wrong with it."""
 
     price: Price
     summary: str
@@ -83,8 +83,6 @@ def drafts_waiting() -> QuerySet[PlanVersion]:
 def _counted(rows: QuerySet[PlanVersion] | QuerySet[Subscription]) -> Coalesce:
     counted = rows.order_by().values("plan").annotate(rows=Count("pk")).values("rows")
     return Coalesce(Subquery(counted, output_field=IntegerField()), 0)
-
-
 
 
 def _in_order(price: Price) -> list[MatrixRate]:

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from plans import rating
-from plans.rating.charge import number as number
+from plans.rating.charge import number
 from plans.rating.money import minor_units, round_money
 
 
 def money(amount: Decimal, *, currency: str) -> str:
-    """Write an amount with its currency, in the currency's decimals, or in more where it has them."""
+    """Write an amount with its currency, in its decimals, or in more where the amount has them."""
     rounded = round_money(amount, currency=currency)
     if rounded != amount:
         return f"{number(amount)} {currency}"
@@ -61,7 +61,11 @@ def _units(size: Decimal, unit: str) -> str:
 def _package(package: rating.Package, unit: str, currency: str) -> str:
     words = f"{money(package.package_amount, currency=currency)} for each package of "
     words += _units(package.package_size, unit)
-    return f"{words}, the first {number(package.free_quantity)} free" if package.free_quantity else words
+    return (
+        f"{words}, the first {number(package.free_quantity)} free"
+        if package.free_quantity
+        else words
+    )
 
 
 def _tiers(tiers: Sequence[rating.Tier | rating.PercentTier], size: Decimal) -> str:
@@ -70,7 +74,11 @@ def _tiers(tiers: Sequence[rating.Tier | rating.PercentTier], size: Decimal) -> 
 
 
 def _tier(tier: rating.Tier | rating.PercentTier, *, alone: bool) -> str:
-    price = f"{number(tier.percent)}%" if isinstance(tier, rating.PercentTier) else number(tier.unit_amount)
+    price = (
+        f"{number(tier.percent)}%"
+        if isinstance(tier, rating.PercentTier)
+        else number(tier.unit_amount)
+    )
     bound = f"up to {number(tier.up_to)}" if tier.up_to is not None else "above"
     fee = f" + {number(tier.flat_amount)} flat" if tier.flat_amount else ""
     return f"{'all' if alone and tier.up_to is None else bound} at {price}{fee}"
@@ -85,10 +93,13 @@ def _percentage(model: rating.Percentage, currency: str) -> str:
 
 def _matrix(model: rating.Matrix, dimensions: Sequence[str]) -> str:
     rates = [
-        f"{rate.label or ' / '.join(value or '*' for value in rate.match)} at {number(rate.unit_amount)}"
-        for rate in model.rates[:3]
+        f"{rate.label or _values(rate)} at {number(rate.unit_amount)}" for rate in model.rates[:3]
     ]
     more = [f"{len(model.rates) - 3} more"] if len(model.rates) > 3 else []
     other = [] if model.default is None else [f"other at {number(model.default)}"]
     per = "" if model.unit_size == 1 else f", each per {number(model.unit_size)}"
     return f"by {', '.join(dimensions)}: {', '.join(rates + more + other)}{per}"
+
+
+def _values(rate: rating.MatrixRate) -> str:
+    return " / ".join("*" if value is None else value for value in rate.match)

@@ -109,9 +109,7 @@ class EndForm(forms.Form):
 class PortalUserForm(forms.Form):
     """A person of the customer's, who may enter the portal and see nothing else."""
 
-    username = forms.CharField(
-        label="User name", max_length=150, widget=UnfoldAdminTextInputWidget
-    )
+    username = forms.CharField(label="User name", max_length=150, widget=UnfoldAdminTextInputWidget)
     email = forms.EmailField(label="E-mail", widget=UnfoldAdminEmailInputWidget)
     password = forms.CharField(
         strip=False,

@@ -1,7 +1,7 @@
-"""What all admin pages of the house share: number inputs, refusals as messages, no bulk deletion."""
+"""What all admin pages share: number inputs, refusals as messages, no bulk deletion."""
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import messages
 from django.db import IntegrityError, models
@@ -24,8 +24,8 @@ class NumberInput(UnfoldAdminTextInputWidget):
 
     def format_value(self, value: Any) -> str | None:
         if isinstance(value, Decimal):
-            value = f"{value:f}"
-            return value.rstrip("0").rstrip(".") if "." in value else value
+            written = f"{value:f}"
+            return written.rstrip("0").rstrip(".") if "." in written else written
         text: str | None = super().format_value(value)
         return text
 
@@ -36,7 +36,7 @@ class HouseAdmin(ModelAdmin):
     What an operation or the database refuses becomes a message, and nothing of it is stored.
     """
 
-    formfield_overrides = {models.DecimalField: {"widget": NumberInput}}
+    formfield_overrides: ClassVar[dict[Any, Any]] = {models.DecimalField: {"widget": NumberInput}}
     actions = ()
     show_full_result_count = False
     list_per_page = 50
@@ -57,9 +57,7 @@ class HouseAdmin(ModelAdmin):
         """Answer a refusal with its message, on the same page."""
         return self._answer(request, super().delete_view, *args, **kwargs)
 
-    def _answer(
-        self, request: HttpRequest, view: Any, *args: Any, **kwargs: Any
-    ) -> HttpResponse:
+    def _answer(self, request: HttpRequest, view: Any, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
             answer: HttpResponse = view(request, *args, **kwargs)
         except OperationError as refusal:

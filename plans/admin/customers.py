@@ -117,7 +117,7 @@ class CustomerAdmin(HouseAdmin):
         """Propose a key from the name of a new customer only."""
         return {} if obj else self.prepopulated_fields
 
-    @display(description="Plan now", empty_value="–", ordering="present_plan")
+    @display(description="Plan now", empty_value="—", ordering="present_plan")
     def plan_now(self, customer: Any) -> str | None:
         """Return the plan that the customer is on now."""
         name: str | None = customer.present_plan
@@ -170,8 +170,7 @@ class CustomerAdmin(HouseAdmin):
             button="Subscribe",
             form=form,
             effects=(
-                f"Usage of {customer.name} from the start on is priced by the plan, in "
-                f"{customer.currency}.",
+                f"Usage of {customer.name} is priced by the plan, in {customer.currency}.",
                 "From the first subscription on, the customer's currency and time zone are fixed.",
             ),
             run=run,
@@ -200,8 +199,8 @@ class CustomerAdmin(HouseAdmin):
             button="Add the user",
             form=PortalUserForm(request.POST or None),
             effects=(
-                f"The user can read the statements of {customer.name} in the portal, and nothing "
-                "of any other customer. The admin stays closed.",
+                f"The user can read the statements of {customer.name} in the portal.",
+                "The user sees nothing of any other customer, and nothing of the admin.",
             ),
             run=run,
             back=_page(customer),

@@ -64,7 +64,9 @@ class MeterAdmin(HouseAdmin):
         if obj is None or not obj.priced:
             return ()
         return tuple(
-            column.name for column in Meter._meta.concrete_fields if column.name not in {"id", "name"}
+            column.name
+            for column in Meter._meta.concrete_fields
+            if column.name not in {"id", "name"}
         )
 
     def get_prepopulated_fields(self, request: HttpRequest, obj: Any = None) -> dict[str, Any]:

@@ -51,7 +51,9 @@ class PlanAdmin(HouseAdmin):
         """Count by subqueries."""
         return plans_listed(super().get_queryset(request), now=timezone.now())
 
-    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kw: Any) -> Any:
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kw: Any
+    ) -> Any:
         """Ask a new plan for the currency of its first draft too."""
         if obj is None:
             kw["form"] = NewPlanForm
@@ -75,7 +77,9 @@ class PlanAdmin(HouseAdmin):
         allowed: bool = super().has_delete_permission(request, obj)
         return allowed and not (obj is not None and obj.is_published)
 
-    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: Any = None
+    ) -> HttpResponse:
         """Say why a published plan stays."""
         plan = self.get_object(request, object_id)
         if plan is not None and plan.is_published:
@@ -111,9 +115,13 @@ class PlanAdmin(HouseAdmin):
         form.draft = draft
         obj.pk = draft.plan_id
 
-    def response_add(self, request: HttpRequest, obj: Any, post_url_continue: Any = None) -> HttpResponse:
+    def response_add(
+        self, request: HttpRequest, obj: Any, post_url_continue: Any = None
+    ) -> HttpResponse:
         """Go on to the prices of the first draft."""
-        messages.success(request, f"{obj.name} was made, with version 1 as a draft. Add its prices.")
+        messages.success(
+            request, f"{obj.name} was made, with version 1 as a draft. Add its prices."
+        )
         draft = PlanVersion.objects.get(plan_id=obj.pk, number=1)
         return HttpResponseRedirect(page_of(draft))
 
@@ -125,7 +133,9 @@ class PlanAdmin(HouseAdmin):
     def start_draft(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Start a draft from the newest version, or an empty one where there is none."""
         plan = get_object_or_404(self.get_queryset(request), pk=object_id)
-        latest = PlanVersion.objects.filter(plan=plan).select_related("plan").order_by("number").last()
+        latest = (
+            PlanVersion.objects.filter(plan=plan).select_related("plan").order_by("number").last()
+        )
         started: list[PlanVersion] = []
 
         def run(_: dict[str, Any]) -> str:
@@ -148,7 +158,7 @@ class PlanAdmin(HouseAdmin):
         found = answer(self, request, page)
         return HttpResponseRedirect(page_of(started[0])) if started else found
 
-    @display(description="In force", empty_value="–", ordering="in_force")
+    @display(description="In force", empty_value="—", ordering="in_force")
     def in_force(self, plan: Any) -> str | None:
         """Return the version in force now."""
         return f"version {plan.in_force}" if plan.in_force else None

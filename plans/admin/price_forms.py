@@ -28,6 +28,7 @@ _FIELDS = {
     "dimensions": "meter",
 }
 MOST_DIMENSIONS = 6
+_EMPTY = Price()
 
 
 def unused_columns(model: str | None) -> frozenset[str]:
@@ -57,7 +58,7 @@ class PriceForm(forms.ModelForm):  # type: ignore[type-arg]
         for name in unused_columns(cleaned.get("model")):
             if name in self.errors:
                 del self.errors[name]
-                cleaned[name] = Price._meta.get_field(name).get_default()
+                cleaned[name] = getattr(_EMPTY, name)
         return cleaned
 
     def _get_validation_exclusions(self) -> set[str]:
@@ -111,7 +112,7 @@ class RowFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
         return [
             form
             for form in self.forms
-            if (form.has_changed() or form.instance.pk) and not self._should_delete_form(form)
+            if (form.has_changed() or form.instance.pk) and not self._should_delete_form(form)  # type: ignore[attr-defined]
         ]
 
     def add_problems(
@@ -220,4 +221,3 @@ class RateFormSet(RowFormSet):
 def _bound(form: forms.ModelForm) -> tuple[bool, Decimal]:  # type: ignore[type-arg]
     bound = form.instance.up_to
     return bound is None, bound or Decimal(0)
-

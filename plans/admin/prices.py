@@ -27,7 +27,7 @@ from plans.models import MatrixRate, Meter, PlanVersion, Price, Tier
 from plans.models.prices import MODEL_COLUMNS, RATED_MODELS, TIERED_MODELS
 from plans.operations.drafts import move_price, remove_price, save_price
 from plans.pricelist import price_card
-from plans.words import number
+from plans.rating.charge import number
 
 
 class _Rows(TabularInline):
@@ -65,9 +65,12 @@ class TierInline(_Rows):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Tier]:
         """Order the tiers by their bounds, each with the bound of the one before."""
         rows: QuerySet[Tier] = super().get_queryset(request)
-        before = Window(Lag("up_to"), partition_by="price_id", order_by=F("up_to").asc(nulls_last=True))
-        return rows.annotate(begins=Coalesce(before, 0, output_field=Tier._meta.get_field("up_to")))\
-            .order_by(F("up_to").asc(nulls_last=True))
+        before = Window(
+            Lag("up_to"), partition_by="price_id", order_by=F("up_to").asc(nulls_last=True)
+        )
+        return rows.annotate(
+            begins=Coalesce(before, 0, output_field=Tier._meta.get_field("up_to"))
+        ).order_by(F("up_to").asc(nulls_last=True))
 
     def get_extra(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> int:
         """Begin a new price with two empty tiers."""
@@ -77,7 +80,7 @@ class TierInline(_Rows):
     def begins_above(self, tier: Any) -> str:
         """Return where the tier begins: where the one before it ends."""
         begins = getattr(tier, "begins", None)
-        return "–" if begins is None else number(begins)
+        return "—" if begins is None else number(begins)
 
 
 class RateInline(_Rows):
@@ -141,7 +144,9 @@ class PriceAdmin(HouseAdmin):
         wrap = self.admin_site.admin_view
         return [
             path("<int:price_id>/move/", wrap(require_POST(self.move)), name="plans_price_move"),
-            path("<int:price_id>/remove/", wrap(require_POST(self.remove)), name="plans_price_remove"),
+            path(
+                "<int:price_id>/remove/", wrap(require_POST(self.remove)), name="plans_price_remove"
+            ),
             *super().get_urls(),
         ]
 
@@ -167,7 +172,9 @@ class PriceAdmin(HouseAdmin):
         """Propose a key from the name of a new price only."""
         return {} if obj else self.prepopulated_fields
 
-    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kw: Any) -> Any:
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kw: Any
+    ) -> Any:
         """Bind the form to the version, which is not on it."""
         form: Any = super().get_form(request, obj, change=change, **kw)
         form.version = obj.version if obj else self._draft(request)
@@ -240,7 +247,9 @@ class PriceAdmin(HouseAdmin):
         found: list[dict[str, Any]] = super().construct_change_message(request, form, [], add)
         return found
 
-    def response_add(self, request: HttpRequest, obj: Any, post_url_continue: Any = None) -> HttpResponse:
+    def response_add(
+        self, request: HttpRequest, obj: Any, post_url_continue: Any = None
+    ) -> HttpResponse:
         """Return to the version."""
         return self._return(request, obj, f"{obj.name} was added.")
 
@@ -294,5 +303,3 @@ def _named(version: PlanVersion) -> str:
 
 def _version_page(price: Price) -> str:
     return reverse("admin:plans_planversion_change", args=[price.version_id])
-
-

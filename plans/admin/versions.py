@@ -124,7 +124,9 @@ class PlanVersionAdmin(HouseAdmin):
         """Delete the draft with its prices by its operation."""
         delete_draft(version=obj)
 
-    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: Any = None
+    ) -> HttpResponse:
         """Say why a published version stays."""
         version = self.get_object(request, object_id)
         if _is_published(version):
@@ -210,8 +212,7 @@ class PlanVersionAdmin(HouseAdmin):
             button="Start the draft",
             form=ConfirmForm(request.POST or None),
             effects=(
-                f"A draft of {version.plan.name} is started with all prices of version "
-                f"{version.number}.",
+                f"A draft is started with all prices of version {version.number}.",
                 f"Version {version.number} stays as it is until the draft is published.",
             ),
             run=run,
@@ -241,7 +242,7 @@ class PlanVersionAdmin(HouseAdmin):
             danger=True,
             form=RetireForm(request.POST or None, initial={"at": _next_midnight(now)}),
             effects=(
-                f"From then on {version.plan.name} has no price, and nobody can be subscribed to it.",
+                f"From then on {version.plan.name} has no price, and nobody can be put on it.",
                 "This is final. To change prices, make a new version instead.",
             ),
             run=run,
@@ -257,7 +258,7 @@ def named(version: PlanVersion) -> str:
 
 def on(at: datetime | None) -> str:
     """Write a time in UTC, whose name stands beside; a dash for none."""
-    return "–" if at is None else f"{at.astimezone(UTC):%d %B %Y %H:%M}"
+    return "—" if at is None else f"{at.astimezone(UTC):%d %B %Y %H:%M}"
 
 
 def page_of(version: PlanVersion) -> str:

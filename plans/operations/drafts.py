@@ -1,14 +1,15 @@
 """Edit what is not published yet: a draft's terms, its prices and their order."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
+from django.db.models import Field
 
 from plans import locks
 from plans.errors import OperationError, Problem, refusing
-from plans.models import MatrixRate, Plan, PlanVersion, Price, Tier
+from plans.models import MatrixRate, PlanVersion, Price, Tier
 from plans.models.prices import MODEL_COLUMNS, RATED_MODELS, TIERED_MODELS
 from plans.operations.versions import (
     PriceKeyTaken,
@@ -19,6 +20,8 @@ from plans.operations.versions import (
     refuse_invalid,
     start_version,
 )
+
+Row = TypeVar("Row", Tier, MatrixRate)
 
 _MODEL_COLUMNS = frozenset(column for columns in MODEL_COLUMNS.values() for column in columns)
 
@@ -147,10 +150,15 @@ def _problems(
 
 def _forget_unused(price: Price) -> None:
     for column in _MODEL_COLUMNS - set(MODEL_COLUMNS[price.model]):
-        setattr(price, column, Price._meta.get_field(column).get_default())
+        setattr(price, column, _default(column))
 
 
-def _unsaved(row: Tier | MatrixRate) -> Tier | MatrixRate:
+def _default(column: str) -> object:
+    field: Field[Any, Any] = Price._meta.get_field(column)  # type: ignore[assignment]
+    return field.get_default()
+
+
+def _unsaved(row: Row) -> Row:
     row.pk = None
     row._state.adding = True
     return row

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from billing.staff import APPROVER, EDITOR, SUPPORT
+from billing.staff import APPROVER, EDITOR
 from plans.models import Meter, PlanVersion, Price, Subscription
 from plans.operations.customers import create_customer
 
@@ -33,15 +33,15 @@ def test_from_a_meter_to_a_subscription(signed_in_page, staff, screenshot):
     screenshot("3-empty-draft")
 
     page.get_by_role("link", name="Add a price").click()
-    page.get_by_label("Name").fill("API calls")
+    page.get_by_role("textbox", name="Name").first.fill("API calls")
     page.get_by_label("Model").select_option("graduated")
     page.get_by_label("Meter").select_option(label="API calls")
     expect(page.get_by_label("Percent", exact=True).first).to_be_hidden()
     tiers = page.locator("#tiers-group tbody.form-group:not(.empty-form)")
     tiers.nth(0).get_by_label("Up to").fill("1000")
-    tiers.nth(0).get_by_label("Unit amount").fill("0.04")
+    tiers.nth(0).get_by_label("Price of a unit").fill("0.04")
     tiers.nth(1).get_by_label("Up to").fill("500")
-    tiers.nth(1).get_by_label("Unit amount").fill("0.03")
+    tiers.nth(1).get_by_label("Price of a unit").fill("0.03")
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_text("leave the last tier's bound empty")).to_be_visible()
     assert not Price.objects.exists()
@@ -60,6 +60,9 @@ def test_from_a_meter_to_a_subscription(signed_in_page, staff, screenshot):
     page.goto("/admin/")
     expect(page.get_by_role("link", name="Scale, version 1")).to_be_visible()
     screenshot("7-home")
+    page.emulate_media(color_scheme="dark")
+    screenshot("7-home-dark")
+    page.emulate_media(color_scheme="light")
     page.get_by_role("link", name="Scale, version 1").click()
     page.get_by_role("link", name="Publish").click()
     screenshot("8-publish")

@@ -56,7 +56,7 @@ document.addEventListener("DOMContentLoaded", () => {
       const begins = row.querySelector(".field-begins_above .readonly, .field-begins_above");
       if (!bound || !begins || row.querySelector("input[name$='-DELETE']:checked")) return;
       begins.textContent = before;
-      before = bound.value.trim() || "–";
+      before = bound.value.trim() || "—";
     });
   };
 
