@@ -1,5 +1,9 @@
 """Addresses below /api/v1/."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from usage.api.events import EventsView
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("events", EventsView.as_view(), name="events"),
+]

@@ -7,13 +7,19 @@ from django.db import models
 class RollupState(models.Model):
     """How far the rollups have come: every event stored by a transaction before ``horizon`` is in.
 
-    There is one row. ``system`` names the database cluster whose transaction numbers ``horizon``
-    counts; after a restore into another cluster the rollups must be built anew.
+    There is one row. ``system`` names the database cluster whose transaction numbers are counted,
+    ``epoch`` how often the data moved to another one: ``horizon``, and an event's ``xid``, is
+    epoch * 2^48 + transaction number, so that it never goes back (migration 0003).
+
+    ``meters`` holds the meters that are rolled up with a fingerprint of their definition. A meter
+    that is new or was changed is read from the events until the next run has caught up with it.
     """
 
     id = models.SmallIntegerField(primary_key=True, default=1)
     horizon = models.BigIntegerField(default=0)
     system = models.BigIntegerField()
+    epoch = models.SmallIntegerField(default=0)
+    meters = models.JSONField(default=dict)
     rolled_at = models.DateTimeField(null=True)
 
     class Meta:

@@ -1,0 +1,74 @@
+"""Authenticate services by `Authorization: Bearer KEY`, and hold them to their scopes."""
+
+from typing import Any
+
+from django.contrib.auth.models import AnonymousUser
+from django.utils import timezone
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from usage.models import ApiKey, Scope
+from usage.operations.api_keys import use_key
+
+
+class ApiKeyAuthentication(BaseAuthentication):
+    """Find the API key; `request.auth` is the `ApiKey`."""
+
+    def authenticate(self, request: Request) -> tuple[AnonymousUser, ApiKey] | None:
+        """Return None without a bearer key; raise AuthenticationFailed for one that is not valid."""
+        words = get_authorization_header(request).split()
+        if not words or words[0].lower() != b"bearer":
+            return None
+        key = None
+        if len(words) == 2 and words[1].isascii():
+            key = use_key(secret=words[1].decode("ascii"), now=timezone.now())
+        if key is None:
+            raise AuthenticationFailed("The API key is not valid, or it was revoked.")
+        return AnonymousUser(), key
+
+    def authenticate_header(self, request: Request) -> str:
+        """Name the scheme, so that a refusal is 401 and not 403."""
+        return 'Bearer realm="tollgate"'
+
+
+class _HasScope(BasePermission):
+    scope: Scope
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        """Tell whether the request's API key has the scope."""
+        key = request.auth
+        self.message = f"This API key lacks the scope “{self.scope.value}”."
+        return isinstance(key, ApiKey) and self.scope.value in key.scopes
+
+
+class MayIngest(_HasScope):
+    """Let keys with the scope `ingest` pass."""
+
+    scope = Scope.INGEST
+
+
+class MayAskForJobs(_HasScope):
+    """Let keys with the scope `jobs` pass."""
+
+    scope = Scope.JOBS
+
+
+class MayRead(_HasScope):
+    """Let keys with the scope `read` pass."""
+
+    scope = Scope.READ
+
+
+class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """Describe the API key in the OpenAPI document."""
+
+    target_class = "usage.api.auth.ApiKeyAuthentication"
+    name = "apiKey"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        """Return the OpenAPI security scheme."""
+        return {"type": "http", "scheme": "bearer"}

@@ -1,0 +1,60 @@
+"""Issue, find and revoke the keys that services call the API with."""
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from django.db.models import Q
+
+from usage.models import ApiKey, Scope
+
+_MARK = "tg_"
+_PREFIX_LENGTH = 12
+_LAST_USED_EVERY = timedelta(minutes=1)
+
+
+class UnknownScope(ValueError):
+    """An API key was asked for with no scope, or with one that does not exist."""
+
+    code = "unknown_scope"
+
+
+def issue_key(*, name: str, scopes: Sequence[str], now: datetime) -> tuple[ApiKey, str]:
+    """Make an API key; return it with its secret, which is not kept and cannot be shown again.
+
+    Raises UnknownScope.
+    """
+    if not scopes or not set(scopes) <= set(Scope.values):
+        raise UnknownScope(f"Choose one or more of: {', '.join(Scope.values)}.")
+    secret = _MARK + secrets.token_urlsafe(32)
+    key = ApiKey.objects.create(
+        name=name,
+        prefix=secret[:_PREFIX_LENGTH],
+        digest=_digest(secret),
+        scopes=sorted(set(scopes)),
+        created_at=now,
+    )
+    return key, secret
+
+
+def revoke_key(*, key_id: int, now: datetime) -> bool:
+    """End a key at once; return False where it was revoked before."""
+    return bool(ApiKey.objects.filter(pk=key_id, revoked_at=None).update(revoked_at=now))
+
+
+def use_key(*, secret: str, now: datetime) -> ApiKey | None:
+    """Return the key of this secret unless there is none or it is revoked.
+
+    Notes the use, at most once a minute: a busy key is not a row that everybody writes.
+    """
+    key = ApiKey.objects.filter(digest=_digest(secret), revoked_at=None).first()
+    if key is not None and (key.last_used_at is None or now - key.last_used_at >= _LAST_USED_EVERY):
+        stale = Q(last_used_at=None) | Q(last_used_at__lte=now - _LAST_USED_EVERY)
+        ApiKey.objects.filter(stale, pk=key.pk).update(last_used_at=now)
+    return key
+
+
+def _digest(secret: str) -> str:
+    """Return the SHA-256 of the secret: 256 random bits need no slow hash."""
+    return hashlib.sha256(secret.encode()).hexdigest()

@@ -1,0 +1,241 @@
+"""Store usage events: once each, whole batches in one statement, nothing lost."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+import msgspec
+from django.db import connection
+from django.db.utils import IntegrityError
+
+from plans.models.meters import Aggregation
+from usage import sql
+from usage.ingest import (
+    CONFLICT,
+    NUL_FAULT,
+    QUARANTINED_CODES,
+    UNKNOWN_SUBJECT,
+    CloudEvent,
+    Fault,
+    Rejection,
+    TooManyEvents,
+    TypeRules,
+    ValueRule,
+    find_fault,
+    has_nul,
+)
+from usage.limits import accepted_span, batch_events_max
+from usage.operations.hold import hold_events
+from usage.operations.partitions import Month, ensure_partitions, forget_partitions, month_of
+
+
+class IngestReport(NamedTuple):
+    """What became of a batch: stored, known already with the same content, and not stored."""
+
+    accepted: int
+    duplicates: int
+    rejected: tuple[Rejection, ...]
+
+
+class _Row(msgspec.Struct, gc=False):
+    """One event as the statement reads it; short names make a short parameter."""
+
+    s: str
+    i: str
+    y: str
+    t: datetime
+    c: int
+    w: int | None
+    p: dict[str, Any]
+
+
+class _Batch:
+    """The events of one call on their way: what to store, what to hold, what to refuse."""
+
+    def __init__(self) -> None:
+        self.rows: dict[tuple[str, str], tuple[int, _Row]] = {}
+        self.repeats: list[tuple[int, _Row]] = []
+        self.held: list[tuple[int, CloudEvent, Fault]] = []
+        self.rejected: list[Rejection] = []
+        self.untimed: set[int] = set()
+
+
+def ingest(events: Sequence[CloudEvent], *, now: datetime) -> IngestReport:
+    """Store the events that are new, and tell what became of each other one.
+
+    An event is new unless one of the same source and id was ever stored: with the same content
+    it is a duplicate and counts nothing, with other content a `conflict`. Events of an unknown
+    subject or type go to quarantine. Nothing of a rejected event is stored besides.
+    Raises TooManyEvents for more than a batch may have.
+    """
+    if len(events) > batch_events_max():
+        raise TooManyEvents(f"At most {batch_events_max()} events are taken at once.")
+    if not events:
+        return IngestReport(0, 0, ())
+    batch = _sort_out(events, now=now)
+    accepted, duplicates = _store(batch, now=now)
+    if batch.held:
+        batch.rejected += hold_events(batch.held, now=now)
+    return IngestReport(accepted, duplicates, tuple(sorted(batch.rejected)))
+
+
+def _sort_out(events: Sequence[CloudEvent], *, now: datetime) -> _Batch:
+    types = _load_types({event.type for event in events})
+    subjects = _load_subjects({event.subject for event in events})
+    span = accepted_span(now=now)
+    batch = _Batch()
+    rows = batch.rows
+    for index, event in enumerate(events):
+        owner = subjects.get(event.subject)
+        fault = find_fault(event, types=types, span=span)
+        if owner is None and (fault is None or fault.code in QUARANTINED_CODES):
+            said = f"No customer or workspace has the key “{event.subject}”."
+            fault = Fault(UNKNOWN_SUBJECT, said, "subject")
+        if fault is not None or owner is None:
+            _set_aside(batch, index, event, fault)
+            continue
+        time = event.time
+        if time is None:
+            time = now
+            batch.untimed.add(index)
+        key = (event.source, event.id)
+        row = _Row(*key, event.type, time, owner[0], owner[1], event.data or {})
+        if rows.setdefault(key, (index, row))[0] != index:
+            batch.repeats.append((index, row))
+    return batch
+
+
+def _set_aside(batch: _Batch, index: int, event: CloudEvent, fault: Fault | None) -> None:
+    assert fault is not None
+    if fault.code in QUARANTINED_CODES:
+        batch.held.append((index, event, fault))
+    else:
+        batch.rejected.append(Rejection(index, event.id, *fault))
+
+
+def _load_types(types: set[str]) -> dict[str, TypeRules]:
+    """Return what each event type's meters ask; one cheap query, never out of date."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql.METERS_OF_TYPES, [_json_list(types)])
+        meters = defaultdict(list)
+        for row in cursor.fetchall():
+            meters[row[0]].append(row[1:])
+    return {name: _type_rules(found) for name, found in meters.items()}
+
+
+def _type_rules(meters: Iterable[tuple[str, str, str, list[str], str]]) -> TypeRules:
+    values: list[ValueRule] = []
+    scalars: set[str] = set()
+    wide: list[tuple[str, ...]] = []
+    for key, aggregation, value_property, dimensions, filters_json in meters:
+        filters: dict[str, Any] = json.loads(filters_json, parse_float=Decimal)
+        scalars.update(dimensions, filters)
+        if len(dimensions) > 2:
+            wide.append(tuple(dimensions))
+        if aggregation != Aggregation.COUNT:
+            number = aggregation != Aggregation.UNIQUE_COUNT
+            wanted = tuple((name, sql.filter_texts(each)) for name, each in filters.items())
+            values.append(ValueRule(key, value_property, number, wanted))
+    return TypeRules(tuple(values), tuple(sorted(scalars)), tuple(wide))
+
+
+def _load_subjects(subjects: set[str]) -> dict[str, tuple[int, int | None]]:
+    asked = {subject for subject in subjects if "\0" not in subject}
+    with connection.cursor() as cursor:
+        cursor.execute(sql.SUBJECTS, [_json_list(asked)])
+        return {key: (customer, workspace) for key, customer, workspace in cursor.fetchall()}
+
+
+_encoder = msgspec.json.Encoder(decimal_format="number")
+
+
+def _json_list(texts: Iterable[str]) -> str:
+    return _encoder.encode([text for text in texts if "\0" not in text]).decode()
+
+
+def _store(batch: _Batch, *, now: datetime) -> tuple[int, int]:
+    """Insert the rows; return how many were new, and how many were there with the same content."""
+    payload = _encode_rows(batch)
+    if b"\\u0000" in payload:
+        _reject_nul(batch)
+        payload = _encode_rows(batch)
+    if not batch.rows:
+        return 0, 0
+    months = _months(batch)
+    ensure_partitions(months)
+    try:
+        new = _insert(payload, count=len(batch.rows), now=now)
+    except IntegrityError as error:
+        if connection.in_atomic_block or not _lacks_partition(error):
+            raise
+        forget_partitions()
+        ensure_partitions(months)
+        new = _insert(payload, count=len(batch.rows), now=now)
+    if new is None and not batch.repeats:
+        return len(batch.rows), 0
+    return len(batch.rows if new is None else new), _compare(batch, new=new)
+
+
+def _encode_rows(batch: _Batch) -> bytes:
+    """One order for all: batches with the same keys wait for each other, and never deadlock."""
+    rows = batch.rows
+    return _encoder.encode([rows[key][1] for key in sorted(rows)])
+
+
+def _reject_nul(batch: _Batch) -> None:
+    """Take out the rows that jsonb cannot hold."""
+    found = [
+        (index, row) for index, row in (*batch.rows.values(), *batch.repeats) if has_nul(row.p)
+    ]
+    for index, row in found:
+        batch.rows.pop((row.s, row.i), None)
+        batch.rejected.append(Rejection(index, row.i, *NUL_FAULT))
+    batch.repeats = [each for each in batch.repeats if each not in found]
+    # A repeat of a row that is gone is the first of its key now.
+    for index, row in list(batch.repeats):
+        if (row.s, row.i) not in batch.rows:
+            batch.rows[row.s, row.i] = (index, row)
+            batch.repeats.remove((index, row))
+
+
+def _months(batch: _Batch) -> set[Month]:
+    times = [row.t for _, row in batch.rows.values()]
+    first, last = month_of(min(times)), month_of(max(times))
+    return {first} if first == last else {month_of(time) for time in times}
+
+
+def _lacks_partition(error: IntegrityError) -> bool:
+    """Tell whether a partition that this process had seen is gone."""
+    return getattr(error.__cause__, "sqlstate", "") == "23514"
+
+
+def _insert(payload: bytes, *, count: int, now: datetime) -> set[tuple[str, str]] | None:
+    """Return the keys that were new, or None where all `count` were."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql.INSERT_EVENTS, [payload.decode(), now])
+        if cursor.rowcount == count:
+            return None
+        return set(cursor.fetchall())
+
+
+def _compare(batch: _Batch, *, new: set[tuple[str, str]] | None) -> int:
+    """Tell duplicates from conflicts among the rows that were not new; return the duplicates."""
+    known = list(batch.repeats)
+    if new is not None:
+        known += [each for key, each in batch.rows.items() if key not in new]
+    rows = {index: row for index, row in known}
+    asked = [
+        {"n": index, "u": index in batch.untimed, **msgspec.structs.asdict(row)}
+        for index, row in rows.items()
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(sql.COMPARE_EVENTS, [_encoder.encode(asked).decode()])
+        same = dict(cursor.fetchall())
+    for index, row in rows.items():
+        if not same[index]:
+            said = "An event with this source and id, but with other content, is stored already."
+            batch.rejected.append(Rejection(index, row.i, CONFLICT, said, "id"))
+    return sum(same.values())

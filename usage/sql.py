@@ -1,0 +1,70 @@
+"""The SQL of ingest. Large parameters go as one JSON document: it is what PostgreSQL takes fastest."""
+
+from typing import Any
+
+from usage.ingest import as_text
+
+METERS_OF_TYPES = """
+SELECT event_type, key, aggregation, value_property, dimensions, filters::text
+FROM plans_meter
+WHERE event_type IN (SELECT jsonb_array_elements_text(%s::jsonb))
+ORDER BY id
+"""
+
+SUBJECTS = """
+SELECT key, customer_id, workspace_id
+FROM plans_subject
+WHERE key IN (SELECT jsonb_array_elements_text(%s::jsonb))
+"""
+
+_ROWS = """jsonb_to_recordset(%s::jsonb) AS r
+    (s text, i text, y text, t timestamptz, c bigint, w bigint, p jsonb)"""
+
+# Returns the keys that were new; the caller reads them only when some were not.
+INSERT_EVENTS = f"""
+WITH r AS (SELECT * FROM {_ROWS}),
+new AS (
+    INSERT INTO usage_eventkey (source, event_id, customer_id, "time")
+    SELECT s, i, c, t FROM r
+    ON CONFLICT DO NOTHING
+    RETURNING source, event_id
+)
+INSERT INTO usage_event
+    ("time", customer_id, workspace_id, xid, recorded_at, type, source, event_id, properties)
+SELECT r.t, r.c, r.w, (SELECT usage_xid()), %s, r.y, r.s, r.i, r.p
+FROM r JOIN new ON new.source = r.s AND new.event_id = r.i
+RETURNING source, event_id
+"""  # noqa: S608
+
+# `n` is the caller's reference; `u` marks an event that came without a time of its own.
+COMPARE_EVENTS = """
+SELECT r.n, e.type = r.y AND e.customer_id = r.c AND e.workspace_id IS NOT DISTINCT FROM r.w
+    AND e.properties = r.p AND (r.u OR e."time" = r.t)
+FROM jsonb_to_recordset(%s::jsonb) AS r
+    (n bigint, u boolean, s text, i text, y text, t timestamptz, c bigint, w bigint, p jsonb)
+JOIN usage_eventkey k ON k.source = r.s AND k.event_id = r.i
+JOIN usage_event e ON e.customer_id = k.customer_id AND e."time" = k."time"
+    AND e.source = k.source AND e.event_id = k.event_id
+"""
+
+# Returns the references of those that are held already with other content.
+QUARANTINE_EVENTS = """
+WITH r AS (
+    SELECT * FROM jsonb_to_recordset(%s::jsonb) AS r
+        (n bigint, u boolean, s text, i text, code text, reason text, payload jsonb)
+),
+new AS (
+    INSERT INTO usage_quarantinedevent
+        (source, event_id, code, reason, payload, received_at, dismissed_reason)
+    SELECT s, i, code, reason, payload, %s, '' FROM r ORDER BY s, i
+    ON CONFLICT (source, event_id) DO NOTHING
+)
+SELECT r.n FROM r JOIN usage_quarantinedevent q ON q.source = r.s AND q.event_id = r.i
+WHERE CASE WHEN r.u THEN q.payload - 'time' <> r.payload - 'time' ELSE q.payload <> r.payload END
+"""
+
+
+def filter_texts(wanted: Any) -> frozenset[str]:
+    """Return the values that a meter's filter accepts for one property, as text."""
+    values = wanted if isinstance(wanted, list) else [wanted]
+    return frozenset(text for value in values if (text := as_text(value)) is not None)
