@@ -47,6 +47,7 @@ INSTALLED_APPS = [
     "plans",
     "usage",
     "billing",
+    "config",
 ]
 
 MIDDLEWARE = [
