@@ -60,9 +60,9 @@ def remove_schedule(entries: Sequence[Entry], *, apps: Any) -> None:
 
 def _time(entry: Entry, *, apps: Any) -> dict[str, Any]:
     if entry.every_minutes is not None:
-        interval, _ = apps.get_model("django_celery_beat", "IntervalSchedule").objects.get_or_create(
-            every=entry.every_minutes, period="minutes"
-        )
+        interval, _ = apps.get_model(
+            "django_celery_beat", "IntervalSchedule"
+        ).objects.get_or_create(every=entry.every_minutes, period="minutes")
         return {"interval": interval}
     crontab, _ = apps.get_model("django_celery_beat", "CrontabSchedule").objects.get_or_create(
         **{"minute": "0", "hour": "*", "timezone": "UTC", **dict(entry.crontab)}
