@@ -15,6 +15,7 @@ pytest_plugins = [
     "tests.fixtures.broker",
     "tests.fixtures.browser",
     "tests.fixtures.staff",
+    "tests.fixtures.statements",
     "tests.fixtures.usage",
     "tests.fixtures.world",
 ]
