@@ -1,5 +1,6 @@
 """What all admin pages share: number inputs, refusals as messages, no bulk deletion."""
 
+from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, ClassVar
 
@@ -52,7 +53,7 @@ class HouseAdmin(ModelAdmin):
     """
 
     formfield_overrides: ClassVar[dict[Any, Any]] = {models.DecimalField: {"widget": NumberInput}}
-    actions = ()
+    actions: Sequence[Any] = ()
     show_full_result_count = False
     list_per_page = 50
     compressed_fields = False
