@@ -6,12 +6,14 @@ from decimal import Decimal
 import pytest
 from playwright.sync_api import expect
 
+from billing.models import Statement
 from billing.staff import APPROVER, EDITOR, SUPPORT
 from plans.models import MatrixRate, Meter, PlanVersion, Price, Subscription
 from plans.operations.customers import create_customer
 from plans.operations.meters import define_meter
 from plans.operations.publishing import publish_version
 from plans.operations.versions import add_price, create_plan, new_version_from, start_version
+from usage.models import QuarantinedEvent
 
 JANUARY = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -207,3 +209,30 @@ def test_schedule_users_and_groups_have_the_same_look(
     page.goto("/admin/django_celery_beat/periodictask/add/")
     expect(page.get_by_label("Name")).to_be_visible()
     screenshot("task")
+
+
+def test_home_is_a_queue_of_work(signed_in_page, staff, scale, screenshot):
+    customer = create_customer(key="acme", name="Acme", time_zone="Europe/Berlin")
+    month = {"period_start": JANUARY, "period_end": datetime(2026, 2, 1, tzinfo=UTC)}
+    Statement.objects.create(
+        customer=customer, currency="USD", draft_due_at=JANUARY, finalise_due_at=JANUARY,
+        parked_at=JANUARY, parked_code="unmatched_usage",
+        parked_reason="Tokens: usage for huge / in fits no rate. Add a rate for it, or a default.",
+        **month,
+    )  # fmt: skip
+    QuarantinedEvent.objects.create(
+        source="render-farm", event_id="e-1", code="unknown_subject", payload={},
+        reason="There is no customer or workspace with the key “globex”.", received_at=JANUARY,
+    )  # fmt: skip
+    page = signed_in_page(staff(APPROVER))
+
+    page.goto("/admin/")
+
+    expect(page.get_by_text("fits no rate")).to_be_visible()
+    expect(page.get_by_text("the key “globex”")).to_be_visible()
+    expect(page.get_by_role("link", name="Scale, version 2")).to_be_visible()
+    screenshot("home")
+    dark(page)
+    screenshot("home-dark")
+    page.get_by_role("link", name="Retry Acme").click()
+    expect(page.get_by_role("button", name="Retry")).to_be_visible()
