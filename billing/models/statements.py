@@ -117,7 +117,7 @@ class Statement(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.number or f"statement of {self.period_start:%Y-%m-%d}"
+        return self.number or "Statement in preparation"
 
 
 class StatementLine(models.Model):

@@ -37,7 +37,7 @@ class HouseAdmin(ModelAdmin):
     """
 
     formfield_overrides: ClassVar[dict[Any, Any]] = {models.DecimalField: {"widget": NumberInput}}
-    actions = ()
+    actions: tuple[str, ...] = ()
     show_full_result_count = False
     list_per_page = 50
     compressed_fields = False

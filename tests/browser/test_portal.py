@@ -27,7 +27,7 @@ def test_from_the_login_to_the_cause_of_a_line(page, clean, screenshot):
     page.get_by_role("link", name="October 2025").click()
     screenshot("closed")
 
-    page.get_by_text("Tokens", exact=True).click()
+    page.locator("#line-2 summary").click()
 
     why = page.locator("#line-2")
     expect(
