@@ -5,7 +5,6 @@ from decimal import Decimal as D
 from billing.models import Statement
 from billing.queries.pages import explained_line, statement_page
 
-
 TOKENS_IN_WORDS = (
     "3,500,000 tokens: 1,000,000 at 0.2 per 1,000 + 2,500,000 at 0.15 per 1,000, "
     "less 57.50 discount = 517.50"
