@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.forms import Form
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
 from unfold.admin import ModelAdmin
 
@@ -37,6 +37,11 @@ class ActionPage:
     back: str
     danger: bool = False
     hindrances: Sequence[Hindrance] = field(default_factory=tuple)
+
+
+def sent(request: HttpRequest) -> QueryDict | None:
+    """Return what a form sent, though it be nothing; None where the page is only opened."""
+    return request.POST if request.method == "POST" else None
 
 
 def answer(model_admin: ModelAdmin, request: HttpRequest, page: ActionPage) -> HttpResponse:

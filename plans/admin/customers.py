@@ -17,7 +17,7 @@ from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
 from plans.admin.action_forms import EndForm, PortalUserForm, SubscribeForm
-from plans.admin.actions import ActionPage, answer
+from plans.admin.actions import ActionPage, answer, sent
 from plans.admin.base import HouseAdmin, label_input
 from plans.models import Customer, Membership, Subject, Subscription, Workspace
 from plans.operations.portal_users import create_portal_user
@@ -150,7 +150,7 @@ class CustomerAdmin(HouseAdmin):
         customer = get_object_or_404(Customer, pk=object_id)
         now = timezone.now()
         today = now.astimezone(zoneinfo.ZoneInfo(customer.time_zone)).date()
-        form = SubscribeForm(request.POST or None, customer=customer, initial={"start_date": today})
+        form = SubscribeForm(sent(request), customer=customer, initial={"start_date": today})
 
         def run(cleaned: dict[str, Any]) -> str:
             subscription = subscribe(
@@ -197,7 +197,7 @@ class CustomerAdmin(HouseAdmin):
         page = ActionPage(
             title=f"Add a portal user of {customer.name}",
             button="Add the user",
-            form=PortalUserForm(request.POST or None),
+            form=PortalUserForm(sent(request)),
             effects=(
                 f"The user can read the statements of {customer.name} in the portal.",
                 "The user sees nothing of any other customer, and nothing of the admin.",
@@ -214,7 +214,7 @@ class CustomerAdmin(HouseAdmin):
         rows = Subscription.objects.select_related("customer", "plan")
         subscription = get_object_or_404(rows, pk=subscription_id, customer_id=customer_id)
         customer, plan, now = subscription.customer, subscription.plan, timezone.now()
-        form = EndForm(request.POST or None, customer=customer)
+        form = EndForm(sent(request), customer=customer)
 
         def run(_: dict[str, Any]) -> str:
             end_subscription(subscription=subscription, ends_at=form.ends_at, now=now)

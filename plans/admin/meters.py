@@ -16,21 +16,13 @@ from plans.operations.meters import meter_problems
 class MeterForm(forms.ModelForm):  # type: ignore[type-arg]
     """A meter, checked by the same rules as one that a service or a document defines."""
 
-    def clean(self) -> dict[str, Any]:
-        """Show what is wrong beyond single columns at its field."""
-        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        if not self.errors:
-            self._add_problems(cleaned)
-        return cleaned
-
-    def _add_problems(self, cleaned: dict[str, Any]) -> None:
-        values = {name: value for name, value in cleaned.items() if name in _COLUMNS}
-        for problem in meter_problems(Meter(**values)):
+    def _post_clean(self) -> None:
+        super()._post_clean()  # type: ignore[misc]
+        if self.errors:
+            return
+        for problem in meter_problems(self.instance):
             name = problem.field.split(".")[0]
             self.add_error(name if name in self.fields else None, problem.message)
-
-
-_COLUMNS = frozenset(column.name for column in Meter._meta.concrete_fields)
 
 
 @admin.register(Meter)

@@ -13,7 +13,7 @@ from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from plans.admin.action_forms import ConfirmForm
-from plans.admin.actions import ActionPage, answer
+from plans.admin.actions import ActionPage, answer, sent
 from plans.admin.base import HouseAdmin
 from plans.admin.versions import STATUS_LABELS, on, page_of
 from plans.models import Plan, PlanVersion
@@ -150,7 +150,7 @@ class PlanAdmin(HouseAdmin):
         page = ActionPage(
             title=f"New draft of {plan.name}?",
             button="Start the draft",
-            form=ConfirmForm(request.POST or None),
+            form=ConfirmForm(sent(request)),
             effects=(f"A draft of {plan.name} is started {origin}.", "Nothing published changes."),
             run=run,
             back=_page(plan),

@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from django import forms
+from django.core.exceptions import NON_FIELD_ERRORS
 from django.forms.models import BaseInlineFormSet
 from unfold.widgets import UnfoldAdminTextInputWidget
 
@@ -67,10 +68,15 @@ class PriceForm(forms.ModelForm):  # type: ignore[type-arg]
         return excluded - {"version"}
 
     def _post_clean(self) -> None:
+        """Say what is wrong at its field rather than as the constraint of a row."""
         super()._post_clean()  # type: ignore[misc]
-        if not self.errors:
-            for name, message in self._problems():
-                self.add_error(name if name in self.fields else None, message)
+        if self.errors.keys() - {NON_FIELD_ERRORS}:
+            return
+        found = list(self._problems())
+        if found:
+            self.errors.pop(NON_FIELD_ERRORS, None)
+        for name, message in found:
+            self.add_error(name if name in self.fields else None, message)
 
     def _problems(self) -> Iterator[tuple[str, str]]:
         price: Price = self.instance
@@ -93,9 +99,6 @@ class RowForm(forms.ModelForm):  # type: ignore[type-arg]
             label_input(field, str(field.label or name))
 
     def validate_unique(self) -> None:
-        """Leave it to the form set, which sees all rows."""
-
-    def validate_constraints(self) -> None:
         """Leave it to the form set, which sees all rows."""
 
 

@@ -17,7 +17,7 @@ from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminExpandableTextareaWidget
 
 from plans.admin.action_forms import ConfirmForm, PublishForm, RetireForm
-from plans.admin.actions import ActionPage, Hindrance, already, answer
+from plans.admin.actions import ActionPage, Hindrance, already, answer, sent
 from plans.admin.base import HouseAdmin
 from plans.admin.filters import StatusFilter
 from plans.models import PlanVersion
@@ -187,7 +187,7 @@ class PlanVersionAdmin(HouseAdmin):
         return ActionPage(
             title=f"Publish {named(version)}?",
             button="Publish",
-            form=PublishForm(request.POST or None, initial=initial),
+            form=PublishForm(sent(request), initial=initial),
             effects=_publish_effects(version, before, cards),
             hindrances=hindrances(version, cards),
             run=run,
@@ -210,7 +210,7 @@ class PlanVersionAdmin(HouseAdmin):
         page = ActionPage(
             title=f"New version from {named(version)}?",
             button="Start the draft",
-            form=ConfirmForm(request.POST or None),
+            form=ConfirmForm(sent(request)),
             effects=(
                 f"A draft is started with all prices of version {version.number}.",
                 f"Version {version.number} stays as it is until the draft is published.",
@@ -240,7 +240,7 @@ class PlanVersionAdmin(HouseAdmin):
             title=f"Retire {named(version)}?",
             button="Retire",
             danger=True,
-            form=RetireForm(request.POST or None, initial={"at": _next_midnight(now)}),
+            form=RetireForm(sent(request), initial={"at": _next_midnight(now)}),
             effects=(
                 f"From then on {version.plan.name} has no price, and nobody can be put on it.",
                 "This is final. To change prices, make a new version instead.",
