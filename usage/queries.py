@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from django.db import connection
 
 from plans.models.meters import Aggregation
+from plans.rating.money import ZERO, plus
 from usage import reading_sql
 from usage.meters import HIGHEST, MeterSpec, load_meters
 from usage.reading_sql import Known
@@ -113,12 +114,8 @@ def _readings(rows: Iterable[_Row], meters: Sequence[MeterSpec]) -> dict[int, di
     highest = {meter.id for meter in meters if meter.aggregation in HIGHEST}
     readings: dict[int, dict[int, Reading]] = defaultdict(dict)
     for (ref, meter_id), found in parts.items():
-        readings[ref][meter_id] = _reading(found, join=max if meter_id in highest else _plus)
+        readings[ref][meter_id] = _reading(found, join=max if meter_id in highest else plus)
     return dict(readings)
-
-
-def _plus(one: Decimal, other: Decimal) -> Decimal:
-    return one + other
 
 
 def _reading(rows: Sequence[_Row], *, join: Callable[[Decimal, Decimal], Decimal]) -> Reading:
@@ -134,7 +131,7 @@ def _reading(rows: Sequence[_Row], *, join: Callable[[Decimal, Decimal], Decimal
             key = tuple(values)
             cells[key] = join(cells[key], quantity) if key in cells else quantity
         if mark != "cell":
-            workspaces[workspace] = workspaces.get(workspace, Decimal(0)) + quantity
+            workspaces[workspace] = plus(workspaces.get(workspace, ZERO), quantity)
     return Reading(
         tuple(sorted(cells.items())),
         tuple(sorted(workspaces.items(), key=lambda item: (item[0] is not None, item[0] or 0))),

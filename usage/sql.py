@@ -1,4 +1,7 @@
-"""The SQL of ingest. Large parameters go as one JSON document: it is what PostgreSQL takes fastest."""
+"""The SQL of ingest.
+
+Large parameters go as one JSON document: it is what PostgreSQL takes fastest.
+"""
 
 from typing import Any
 
