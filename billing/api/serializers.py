@@ -107,7 +107,7 @@ class LineSerializer(serializers.Serializer[Any]):
     amount = MoneyField()
     usage_quantity = QuantityField(source="metered", help_text="Metered.")
     quantity = QuantityField(help_text="Billed.")
-    unit = serializers.CharField(source="quantity.unit")
+    unit = serializers.CharField()
     in_words = serializers.CharField(source="words")
     period_start = serializers.DateTimeField(source="span.start")
     period_end = serializers.DateTimeField(source="span.end")

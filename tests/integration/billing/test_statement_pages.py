@@ -71,7 +71,7 @@ def test_a_line_has_its_tiers_plan_meter_and_workspaces(acme):
 def test_a_matrix_line_names_the_dimension_values_of_its_events(acme):
     line = explained_line(statement=stored(acme.october), position=4)
 
-    assert line.cells == ("model h100, region eu", "model h100, region us")
+    assert line.holds == ("model h100, region eu", "model h100, region us")
 
 
 def test_a_correction_says_what_stood_and_what_it_comes_to_now(acme):
