@@ -55,9 +55,7 @@ data = st.fixed_dictionaries(
         "status": st.sampled_from(["ok", "failed", 1]),
     },
 )
-usages = st.tuples(
-    st.just("use"), st.sampled_from(["c1", "c2", "c1-w1", "c1-w2"]), instants, data
-)
+usages = st.tuples(st.just("use"), st.sampled_from(["c1", "c2", "c1-w1", "c1-w2"]), instants, data)
 steps = st.lists(
     st.one_of(
         usages, usages, usages, usages,
