@@ -1,12 +1,12 @@
-"""What reads across rows of plans, versions and subscriptions. Every function is one query."""
+"""What reads across rows of plans, versions and subscriptions, in a fixed number of queries."""
 
 from collections.abc import Collection
 from datetime import date, datetime
 from typing import NamedTuple
 
-from django.db.models import Q
+from django.db.models import Prefetch, Q
 
-from plans.models import PlanVersion, Subscription
+from plans.models import MatrixRate, Plan, PlanVersion, Price, Subscription
 
 
 class VersionInForce(NamedTuple):
@@ -39,7 +39,11 @@ def versions_in_force(
         .order_by("plan_id", "effective_from")
         .values_list("id", "plan_id", "effective_from", "effective_until")
     )
-    return [VersionInForce(*row) for row in rows]
+    return [
+        VersionInForce(version_id, plan_id, starts, ends)
+        for version_id, plan_id, starts, ends in rows
+        if starts is not None
+    ]
 
 
 def published_versions(*, plan_id: int) -> list[PlanVersion]:
@@ -59,6 +63,20 @@ def subscriptions_in(
         .values_list("id", "customer_id", "plan_id", "starts_at", "ends_at", "anchor_date")
     )
     return [SubscriptionIn(*row) for row in rows]
+
+
+def plans_with_terms(*, keys: Collection[str] = ()) -> list[Plan]:
+    """Return plans by key, all where none is given, with versions, prices, tiers and rates."""
+    plans = Plan.objects.filter(key__in=keys) if keys else Plan.objects.all()
+    prices = Price.objects.select_related("meter").order_by("position", "id")
+    return list(
+        plans.order_by("key").prefetch_related(
+            Prefetch("versions", PlanVersion.objects.order_by("number")),
+            Prefetch("versions__prices", prices),
+            "versions__prices__tiers",
+            Prefetch("versions__prices__rates", MatrixRate.objects.order_by("position", "id")),
+        )
+    )
 
 
 def subscribers_after(*, plan_id: int, at: datetime) -> int:

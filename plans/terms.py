@@ -1,9 +1,10 @@
 """The only mapper from rows to the frozen values that ``plans.rating`` works on."""
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 import msgspec
 from django.db.models import Prefetch
@@ -28,6 +29,14 @@ class VersionTerms:
     terms: rating.Terms
     meters: dict[str, Meter]
     digest: str
+
+
+class PriceRows(NamedTuple):
+    """A price's rows: itself, its tiers, and its rates in their order. They need not be stored."""
+
+    price: Price
+    tiers: Sequence[Tier] = ()
+    rates: Sequence[MatrixRate] = ()
 
 
 def terms_of(version_ids: Collection[int]) -> dict[int, VersionTerms]:
@@ -55,9 +64,10 @@ def terms_of(version_ids: Collection[int]) -> dict[int, VersionTerms]:
 def version_terms(version: PlanVersion) -> VersionTerms:
     """Return a version's terms from its (prefetched) rows."""
     plan: Plan = version.plan
-    rows = list(version.prices.all())
-    terms = rating.Terms(currency=version.currency, prices=tuple(price_value(row) for row in rows))
-    meters = {row.meter.key: row.meter for row in rows if row.meter is not None}
+    rows = [
+        PriceRows(row, list(row.tiers.all()), list(row.rates.all())) for row in version.prices.all()
+    ]
+    terms, meters = terms_from(currency=version.currency, rows=rows)
     return VersionTerms(
         version_id=version.id,
         plan_key=plan.key,
@@ -65,17 +75,27 @@ def version_terms(version: PlanVersion) -> VersionTerms:
         number=version.number,
         terms=terms,
         meters=meters,
-        digest=_digest(terms, meters.values()),
+        digest=digest(terms, meters.values()),
     )
 
 
-def price_value(row: Price) -> rating.Price:
-    """Return a price row, with its tiers and rates, as a rating value."""
-    meter = row.meter
+def terms_from(
+    *, currency: str, rows: Iterable[PriceRows]
+) -> tuple[rating.Terms, dict[str, Meter]]:
+    """Return rows, stored or not, as terms, and the meters that they read by key."""
+    listed = list(rows)
+    terms = rating.Terms(currency=currency, prices=tuple(price_value(row) for row in listed))
+    meters = {row.price.meter.key: row.price.meter for row in listed if row.price.meter}
+    return terms, meters
+
+
+def price_value(rows: PriceRows) -> rating.Price:
+    """Return a price's rows as a rating value."""
+    row, meter = rows.price, rows.price.meter
     return rating.Price(
         key=row.key,
         name=row.name,
-        model=_model_value(row),
+        model=_BUILDERS[ChargeModel(row.model)](rows),
         meter=meter.key if meter else None,
         dimensions=tuple(meter.dimensions) if meter else (),
         unit=meter.unit if meter else "",
@@ -103,14 +123,14 @@ def _zero_if_none(value: Decimal | None) -> Decimal:
     return Decimal(0) if value is None else plain(value)
 
 
-def _tiers(row: Price) -> tuple[rating.Tier, ...]:
+def _tiers(rows: PriceRows) -> tuple[rating.Tier, ...]:
     return tuple(
         rating.Tier(
             up_to=_plain_or_none(tier.up_to),
             unit_amount=plain(tier.unit_amount),
             flat_amount=plain(tier.flat_amount),
         )
-        for tier in _rising(row.tiers.all())
+        for tier in _rising(rows.tiers)
     )
 
 
@@ -118,11 +138,42 @@ def _rising(tiers: Iterable[Tier]) -> list[Tier]:
     return sorted(tiers, key=lambda tier: (tier.up_to is None, tier.up_to or 0))
 
 
-def _model_value(row: Price) -> rating.ChargeModel:
-    return _BUILDERS[row.model](row)
+def _flat(rows: PriceRows) -> rating.Flat:
+    return rating.Flat(amount=_zero_if_none(rows.price.amount))
 
 
-def _percentage(row: Price) -> rating.Percentage:
+def _per_unit(rows: PriceRows) -> rating.PerUnit:
+    return rating.PerUnit(
+        unit_amount=_zero_if_none(rows.price.amount), unit_size=plain(rows.price.unit_size)
+    )
+
+
+def _package(rows: PriceRows) -> rating.Package:
+    return rating.Package(
+        package_amount=_zero_if_none(rows.price.amount),
+        package_size=plain(rows.price.unit_size),
+        free_quantity=plain(rows.price.free_quantity),
+    )
+
+
+def _graduated(rows: PriceRows) -> rating.Graduated:
+    return rating.Graduated(
+        tiers=_tiers(rows),
+        unit_size=plain(rows.price.unit_size),
+        charge_first_tier_at_zero=rows.price.charge_first_tier_at_zero,
+    )
+
+
+def _volume(rows: PriceRows) -> rating.Volume:
+    return rating.Volume(
+        tiers=_tiers(rows),
+        unit_size=plain(rows.price.unit_size),
+        charge_first_tier_at_zero=rows.price.charge_first_tier_at_zero,
+    )
+
+
+def _percentage(rows: PriceRows) -> rating.Percentage:
+    row = rows.price
     return rating.Percentage(
         percent=_zero_if_none(row.percent),
         fixed_amount=plain(row.fixed_amount),
@@ -133,7 +184,7 @@ def _percentage(row: Price) -> rating.Percentage:
     )
 
 
-def _graduated_percentage(row: Price) -> rating.GraduatedPercentage:
+def _graduated_percentage(rows: PriceRows) -> rating.GraduatedPercentage:
     return rating.GraduatedPercentage(
         tiers=tuple(
             rating.PercentTier(
@@ -141,52 +192,43 @@ def _graduated_percentage(row: Price) -> rating.GraduatedPercentage:
                 percent=plain(tier.percent),
                 flat_amount=plain(tier.flat_amount),
             )
-            for tier in _rising(row.tiers.all())
+            for tier in _rising(rows.tiers)
         )
     )
 
 
-def _matrix(row: Price) -> rating.Matrix:
+def _matrix(rows: PriceRows) -> rating.Matrix:
     return rating.Matrix(
         rates=tuple(
             rating.MatrixRate(
                 match=tuple(rate.match), unit_amount=plain(rate.unit_amount), label=rate.label
             )
-            for rate in row.rates.all()
+            for rate in rows.rates
         ),
-        default=_plain_or_none(row.default_amount),
-        unit_size=plain(row.unit_size),
+        default=_plain_or_none(rows.price.default_amount),
+        unit_size=plain(rows.price.unit_size),
     )
 
 
-_BUILDERS: dict[str, Callable[[Price], rating.ChargeModel]] = {
-    ChargeModel.FLAT: lambda row: rating.Flat(amount=_zero_if_none(row.amount)),
-    ChargeModel.PER_UNIT: lambda row: rating.PerUnit(
-        unit_amount=_zero_if_none(row.amount), unit_size=plain(row.unit_size)
-    ),
-    ChargeModel.PACKAGE: lambda row: rating.Package(
-        package_amount=_zero_if_none(row.amount),
-        package_size=plain(row.unit_size),
-        free_quantity=plain(row.free_quantity),
-    ),
-    ChargeModel.GRADUATED: lambda row: rating.Graduated(
-        tiers=_tiers(row),
-        unit_size=plain(row.unit_size),
-        charge_first_tier_at_zero=row.charge_first_tier_at_zero,
-    ),
-    ChargeModel.VOLUME: lambda row: rating.Volume(
-        tiers=_tiers(row),
-        unit_size=plain(row.unit_size),
-        charge_first_tier_at_zero=row.charge_first_tier_at_zero,
-    ),
+def _event_amount(_rows: PriceRows) -> rating.EventAmount:
+    return rating.EventAmount()
+
+
+_BUILDERS: dict[ChargeModel, Callable[[PriceRows], rating.ChargeModel]] = {
+    ChargeModel.FLAT: _flat,
+    ChargeModel.PER_UNIT: _per_unit,
+    ChargeModel.PACKAGE: _package,
+    ChargeModel.GRADUATED: _graduated,
+    ChargeModel.VOLUME: _volume,
     ChargeModel.PERCENTAGE: _percentage,
     ChargeModel.GRADUATED_PERCENTAGE: _graduated_percentage,
-    ChargeModel.EVENT_AMOUNT: lambda _row: rating.EventAmount(),
+    ChargeModel.EVENT_AMOUNT: _event_amount,
     ChargeModel.MATRIX: _matrix,
 }
 
 
-def _digest(terms: rating.Terms, meters: Iterable[Meter]) -> str:
+def digest(terms: rating.Terms, meters: Iterable[Meter]) -> str:
+    """Return the SHA-256 of terms and of what their meters measure."""
     measured = [
         {
             "key": meter.key,

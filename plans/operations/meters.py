@@ -58,12 +58,15 @@ def define_meter(
 
 
 def meter_problems(meter: Meter) -> tuple[Problem, ...]:
-    """Return all that is wrong with a meter that is not stored yet."""
+    """Return all that is wrong with a meter that is not stored yet, without the database."""
     found: tuple[Problem, ...] = ()
     try:
-        meter.full_clean(validate_unique=False)
+        meter.clean_fields()
     except ValidationError as error:
         found = validation_problems(error)
+    if (meter.aggregation == "count") == bool(meter.value_property):
+        message = "A count of events takes no value property; every other aggregation needs one."
+        found += (Problem("value_property_unless_count", "value_property", message),)
     if len(set(meter.dimensions)) < len(meter.dimensions):
         found += (Problem("dimension_twice", "dimensions", "A dimension is named twice."),)
     return (*found, *_filter_problems(meter))

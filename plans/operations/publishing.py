@@ -87,13 +87,13 @@ def retire_version(*, version: PlanVersion, at: datetime, now: datetime) -> Plan
         raise EffectiveDateRefused(
             f"Version {row.number} ends on {_on(row.effective_until)} already.", field="at"
         )
-    if at < now or at <= row.effective_from:
+    if at <= row.effective_from:
         raise EffectiveDateRefused(
-            f"Version {row.number} can end neither in the past nor before it takes effect on "
+            f"Version {row.number} can only end after it takes effect on "
             f"{_on(row.effective_from)}.",
             field="at",
         )
-    _refuse_in_use(row, at=at)
+    _refuse_in_use(row, at=at, now=now)
     _end_at(row, at)
     return row
 
@@ -143,12 +143,13 @@ def _refuse_date(
         )
 
 
-def _refuse_in_use(version: PlanVersion, *, at: datetime) -> None:
+def _refuse_in_use(version: PlanVersion, *, at: datetime, now: datetime) -> None:
     subscribers = subscribers_after(plan_id=version.plan_id, at=at)
     if subscribers:
+        when = f"{_on(at)}, which has passed" if at < now else _on(at)
         raise VersionInUse(
-            f"{subscribers} subscription(s) to the plan last beyond {_on(at)}, and what is used "
-            "then would have no price. End them first, or publish a new version instead.",
+            f"{subscribers} subscription(s) to the plan last beyond {when}, and what is used then "
+            "would have no price. End them first, or publish a new version instead.",
             field="at",
         )
 

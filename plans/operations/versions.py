@@ -1,7 +1,6 @@
 """Write plans and their versions, as drafts."""
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.core.exceptions import ValidationError
@@ -11,6 +10,7 @@ from django.db.models import Max
 from plans import locks
 from plans.errors import OperationError, Problem, refusing, validation_problems
 from plans.models import MatrixRate, Plan, PlanVersion, Price, Tier
+from plans.terms import PriceRows
 
 
 class PlanInvalid(OperationError):
@@ -37,14 +37,6 @@ class VersionFrozen(OperationError):
     code = "version_frozen"
 
 
-class PriceRows(NamedTuple):
-    """A price that is not stored yet, with its tiers and its rates in their order."""
-
-    price: Price
-    tiers: Sequence[Tier] = ()
-    rates: Sequence[MatrixRate] = ()
-
-
 def create_plan(*, key: str, name: str, description: str = "") -> Plan:
     """Create a plan, without a version. Raises PlanInvalid, PlanKeyTaken."""
     plan = Plan(key=key, name=name, description=description)
@@ -52,6 +44,14 @@ def create_plan(*, key: str, name: str, description: str = "") -> Plan:
     refusal = PlanKeyTaken(f"There is another plan with the key “{key}”.", field="key")
     with refusing({"plans_plan_key_key": refusal}):
         plan.save(force_insert=True)
+    return plan
+
+
+def describe_plan(*, plan: Plan, name: str, description: str) -> Plan:
+    """Change what a plan is called and said to be. Raises PlanInvalid."""
+    plan.name, plan.description = name, description
+    refuse_invalid(clean_problems(plan))
+    plan.save(update_fields=["name", "description"])
     return plan
 
 
@@ -152,7 +152,14 @@ def _row_problems(rows: Sequence[PriceRows]) -> tuple[Problem, ...]:
             found += clean_problems(tier, path=f"{path}.tiers[{number}]", exclude=("price",))
         for number, rate in enumerate(row.rates):
             found += clean_problems(rate, path=f"{path}.rates[{number}]", exclude=("price",))
+            found += _star_problems(rate, path=f"{path}.rates[{number}].match")
     return tuple(found)
+
+
+def _star_problems(rate: MatrixRate, *, path: str) -> tuple[Problem, ...]:
+    if "*" not in rate.match:
+        return ()
+    return (Problem("star_as_value", path, "The value * means any: leave that place empty."),)
 
 
 def _place(version: PlanVersion, rows: Sequence[PriceRows], *, first: int) -> None:

@@ -1,0 +1,180 @@
+"""Write stored plans as documents; loading one gives the same terms."""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from plans.catalogue import yaml_text
+from plans.catalogue.document import ANY, COLUMNS, REFUSE
+from plans.catalogue.schema import MODELS
+from plans.errors import OperationError
+from plans.models import MatrixRate, Meter, Plan, PlanVersion, Price, Tier
+from plans.models.prices import ChargeModel
+from plans.queries import plans_with_terms
+from plans.terms import PriceRows, plain
+
+_NAMES = {column: name for name, column in COLUMNS.items()}
+
+
+class UnknownPlan(OperationError):
+    """There is no plan of that key."""
+
+    code = "unknown_plan"
+
+
+def dump(*, keys: Collection[str] = ()) -> str:
+    """Return plans, all of them where no key is given, and their meters as one YAML document.
+
+    Raises UnknownPlan.
+    """
+    plans = plans_with_terms(keys=keys)
+    missing = set(keys) - {plan.key for plan in plans}
+    if missing:
+        raise UnknownPlan(f"There is no plan {', '.join(sorted(missing))}.", field="keys")
+    return yaml_text.write(document(plans))
+
+
+def document(plans: Sequence[Plan]) -> dict[str, Any]:
+    """Return prefetched plans and the meters that they read as a document's content."""
+    meters = {
+        price.meter.key: price.meter
+        for plan in plans
+        for version in plan.versions.all()
+        for price in version.prices.all()
+        if price.meter is not None
+    }
+    content: dict[str, Any] = {}
+    if meters:
+        content["meters"] = [meter_content(meters[key]) for key in sorted(meters)]
+    content["plans"] = [plan_content(plan) for plan in plans]
+    return content
+
+
+def meter_content(meter: Meter) -> dict[str, Any]:
+    """Return a meter as a document states it, without what is usual."""
+    multiple = plain(meter.rounding_multiple)
+    return _stated(
+        key=meter.key,
+        name=meter.name,
+        event_type=meter.event_type,
+        aggregation=str(meter.aggregation),
+        property=meter.value_property,
+        dimensions=list(meter.dimensions),
+        filters=dict(meter.filters),
+        rounding="" if meter.rounding == "none" else str(meter.rounding),
+        rounding_multiple="" if multiple == 1 else amount_text(multiple),
+        unit=meter.unit,
+    )
+
+
+def plan_content(plan: Plan) -> dict[str, Any]:
+    """Return a plan with all its versions, a single one without a list."""
+    versions = list(plan.versions.all())
+    starts = {version.effective_from for version in versions}
+    contents = [version_content(version, starts=starts) for version in versions]
+    head = _stated(key=plan.key, name=plan.name, description=plan.description)
+    return {**head, **contents[0]} if len(contents) == 1 else {**head, "versions": contents}
+
+
+def version_content(version: PlanVersion, *, starts: Collection[datetime | None]) -> dict[str, Any]:
+    """Return a version; its end is stated only where no other version begins then."""
+    until = version.effective_until
+    return {
+        **_stated(
+            currency=version.currency,
+            effective_from=_time_text(version.effective_from),
+            effective_until="" if until in starts else _time_text(until),
+            note=version.note,
+        ),
+        "prices": [
+            price_content(PriceRows(price, list(price.tiers.all()), list(price.rates.all())))
+            for price in version.prices.all()
+        ],
+    }
+
+
+def price_content(rows: PriceRows) -> dict[str, Any]:
+    """Return a price with the fields that its model has, without what is usual."""
+    price, model = rows.price, str(rows.price.model)
+    content: dict[str, Any] = {"key": price.key, "name": price.name, "model": model}
+    if price.meter is not None:
+        content["meter"] = price.meter.key
+    properties = MODELS[model]["properties"]
+    required = MODELS[model]["required"]
+    for column in Price._meta.concrete_fields:
+        name = _document_name(column.name, model)
+        value = getattr(price, column.name)
+        stated = name in required or value != column.get_default()
+        if stated and name in properties and name not in content and name != "default":
+            content[name] = _value_text(value)
+    return {**content, **_PARTS.get(model, _no_parts)(rows)}
+
+
+def amount_text(value: Decimal) -> str:
+    """Return an amount as text, without an exponent or zeros that say nothing."""
+    return f"{plain(value):f}"
+
+
+def _document_name(column: str, model: str) -> str:
+    if column == "unit_size":
+        return "package_size" if model == ChargeModel.PACKAGE else column
+    return _NAMES.get(column, column)
+
+
+def _value_text(value: Any) -> Any:
+    if value is None:
+        return "0"
+    return amount_text(value) if isinstance(value, Decimal) else value
+
+
+def _time_text(at: datetime | None) -> str:
+    return "" if at is None else at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _stated(**fields: Any) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value not in ("", [], {})}
+
+
+def _rising(tiers: Iterable[Tier]) -> list[Tier]:
+    return sorted(tiers, key=lambda tier: (tier.up_to is None, tier.up_to or 0))
+
+
+def _tiers(rows: PriceRows) -> dict[str, Any]:
+    return {"tiers": [_tier(tier, "unit", tier.unit_amount) for tier in _rising(rows.tiers)]}
+
+
+def _percent_tiers(rows: PriceRows) -> dict[str, Any]:
+    return {"tiers": [_tier(tier, "percent", tier.percent) for tier in _rising(rows.tiers)]}
+
+
+def _tier(tier: Tier, name: str, value: Decimal) -> dict[str, Any]:
+    bound = None if tier.up_to is None else amount_text(tier.up_to)
+    content = {"up_to": bound, name: amount_text(value)}
+    return {**content, "flat": amount_text(tier.flat_amount)} if tier.flat_amount else content
+
+
+def _rates(rows: PriceRows) -> dict[str, Any]:
+    price = rows.price
+    default = REFUSE if price.default_amount is None else amount_text(price.default_amount)
+    dimensions = price.meter.dimensions if price.meter else []
+    return {"rates": [_rate(rate, dimensions) for rate in rows.rates], "default": default}
+
+
+def _rate(rate: MatrixRate, dimensions: Sequence[str]) -> dict[str, Any]:
+    values = zip(dimensions, rate.match, strict=True)
+    match = {name: ANY if value is None else value for name, value in values}
+    content = {"match": match, "unit": amount_text(rate.unit_amount)}
+    return {**content, "label": rate.label} if rate.label else content
+
+
+def _no_parts(_rows: PriceRows) -> dict[str, Any]:
+    return {}
+
+
+_PARTS: dict[str, Callable[[PriceRows], dict[str, Any]]] = {
+    ChargeModel.GRADUATED: _tiers,
+    ChargeModel.VOLUME: _tiers,
+    ChargeModel.GRADUATED_PERCENTAGE: _percent_tiers,
+    ChargeModel.MATRIX: _rates,
+}

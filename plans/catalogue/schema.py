@@ -1,0 +1,192 @@
+"""The JSON Schema of a catalogue document.
+
+``docs/catalogue.schema.json`` is this schema as a file, for editors; a test holds the two equal.
+"""
+
+from typing import Any, Final
+
+from plans.models.meters import Aggregation, Rounding
+from plans.models.prices import ChargeModel
+from plans.rating.money import CURRENCIES
+
+KEY: Final = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}$"}
+NAME: Final = {"type": "string", "minLength": 1, "maxLength": 200}
+TEXT: Final = {"type": "string", "maxLength": 5000}
+FLAG: Final = {"type": "boolean"}
+AMOUNT: Final = {
+    "type": ["string", "integer"],
+    "pattern": r"^(0|[1-9][0-9]{0,17})(\.[0-9]{1,12})?$",
+    "minimum": 0,
+    "maximum": 10**18 - 1,
+}
+PERCENT: Final = {
+    "type": ["string", "integer"],
+    "pattern": r"^(0|[1-9][0-9]{0,5})(\.[0-9]{1,6})?$",
+    "minimum": 0,
+    "maximum": 999_999,
+}
+COUNT: Final = {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}
+TIME: Final = {
+    "type": "string",
+    "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?"
+    r"(Z|[+-][0-9]{2}:[0-9]{2})$",
+}
+BOUND: Final = {**AMOUNT, "type": ["string", "integer", "null"]}
+
+
+def _object(properties: dict[str, Any], *, required: list[str]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": required,
+        "properties": properties,
+    }
+
+
+def _list(items: dict[str, Any], *, least: int = 0, most: int = 1000) -> dict[str, Any]:
+    return {"type": "array", "items": items, "minItems": least, "maxItems": most}
+
+
+METER: Final = _object(
+    {
+        "key": KEY,
+        "name": NAME,
+        "event_type": NAME,
+        "aggregation": {"enum": list(Aggregation.values)},
+        "property": {"type": "string", "minLength": 1, "maxLength": 100},
+        "dimensions": _list({"type": "string", "minLength": 1, "maxLength": 100}, most=20),
+        "filters": {
+            "type": "object",
+            "additionalProperties": _list({"type": "string"}, least=1),
+        },
+        "rounding": {"enum": list(Rounding.values)},
+        "rounding_multiple": AMOUNT,
+        "unit": {"type": "string", "maxLength": 40},
+    },
+    required=["key", "name", "event_type", "aggregation"],
+)
+TIER: Final = _object({"up_to": BOUND, "unit": AMOUNT, "flat": AMOUNT}, required=["up_to"])
+PERCENT_TIER: Final = _object(
+    {"up_to": BOUND, "percent": PERCENT, "flat": AMOUNT}, required=["up_to", "percent"]
+)
+RATE: Final = _object(
+    {
+        "match": {
+            "type": "object",
+            "additionalProperties": {"type": ["string", "null"], "maxLength": 200},
+        },
+        "unit": AMOUNT,
+        "label": {"type": "string", "maxLength": 200},
+    },
+    required=["match", "unit"],
+)
+
+# What every price has, whatever its model.
+COMMON: Final[dict[str, Any]] = {
+    "key": KEY,
+    "name": NAME,
+    "model": {"enum": list(ChargeModel.values)},
+    "discount_percent": PERCENT,
+    "maximum": AMOUNT,
+    "minimum": AMOUNT,
+    "prorated": FLAG,
+}
+METERED: Final[dict[str, Any]] = {**COMMON, "meter": KEY, "allowance": AMOUNT}
+TIERED: Final[dict[str, Any]] = {
+    **METERED,
+    "tiers": _list(TIER, least=1),
+    "unit_size": AMOUNT,
+    "charge_first_tier_at_zero": FLAG,
+}
+_USUAL: Final = ["key", "name", "model"]
+MODELS: Final[dict[str, dict[str, Any]]] = {
+    "flat": _object({**COMMON, "amount": AMOUNT, "once": FLAG}, required=[*_USUAL, "amount"]),
+    "per_unit": _object(
+        {**METERED, "amount": AMOUNT, "unit_size": AMOUNT}, required=[*_USUAL, "meter", "amount"]
+    ),
+    "package": _object(
+        {**METERED, "amount": AMOUNT, "package_size": AMOUNT, "free_quantity": AMOUNT},
+        required=[*_USUAL, "meter", "amount", "package_size"],
+    ),
+    "graduated": _object(TIERED, required=[*_USUAL, "meter", "tiers"]),
+    "volume": _object(TIERED, required=[*_USUAL, "meter", "tiers"]),
+    "percentage": _object(
+        {
+            **METERED,
+            "percent": PERCENT,
+            "fixed_amount": AMOUNT,
+            "free_transactions": COUNT,
+            "free_amount": AMOUNT,
+            "minimum_per_transaction": AMOUNT,
+            "maximum_per_transaction": AMOUNT,
+        },
+        required=[*_USUAL, "meter", "percent"],
+    ),
+    "graduated_percentage": _object(
+        {**METERED, "tiers": _list(PERCENT_TIER, least=1)}, required=[*_USUAL, "meter", "tiers"]
+    ),
+    "event_amount": _object(METERED, required=[*_USUAL, "meter"]),
+    "matrix": _object(
+        {
+            **METERED,
+            "rates": _list(RATE, least=1),
+            "default": {
+                **AMOUNT,
+                "pattern": rf"^refuse$|{AMOUNT['pattern']}",
+                "description": "The rate of combinations that are not listed, or “refuse”: such "
+                "usage stops the customer's statement until a rate is agreed.",
+            },
+            "unit_size": AMOUNT,
+        },
+        required=[*_USUAL, "meter", "rates", "default"],
+    ),
+}
+PRICE: Final = {
+    "type": "object",
+    "required": ["model"],
+    "properties": {"model": {"enum": list(ChargeModel.values)}},
+    "allOf": [
+        {
+            "if": {"required": ["model"], "properties": {"model": {"const": model}}},
+            "then": {"$ref": f"#/$defs/{model}"},
+        }
+        for model in MODELS
+    ],
+}
+_VERSION: Final[dict[str, Any]] = {
+    "currency": {"enum": sorted(CURRENCIES)},
+    "effective_from": TIME,
+    "effective_until": TIME,
+    "note": TEXT,
+    "prices": _list({"$ref": "#/$defs/price"}, least=1, most=200),
+}
+_PLAN: Final[dict[str, Any]] = {"key": KEY, "name": NAME, "description": TEXT}
+PLAN: Final = {
+    "type": "object",
+    "if": {"required": ["versions"]},
+    "then": _object(
+        {**_PLAN, "versions": _list({"$ref": "#/$defs/version"}, most=200)},
+        required=["key", "name", "versions"],
+    ),
+    "else": _object({**_PLAN, **_VERSION}, required=["key", "name", "currency", "prices"]),
+}
+SCHEMA: Final[dict[str, Any]] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "title": "Tollgate catalogue",
+    "description": "Meters and plans. Amounts are quoted text or whole numbers, never floats.",
+    **_object(
+        {
+            "meters": _list({"$ref": "#/$defs/meter"}),
+            "plans": _list({"$ref": "#/$defs/plan"}),
+        },
+        required=[],
+    ),
+    "minProperties": 1,
+    "$defs": {
+        "meter": METER,
+        "plan": PLAN,
+        "version": _object(_VERSION, required=["currency", "prices"]),
+        "price": PRICE,
+        **MODELS,
+    },
+}
