@@ -22,7 +22,7 @@ help:
 	@echo "make check    format, lint, types, import contracts, migrations, deploy check"
 	@echo "make systems  bill every shipped pricing system and compare to the cent"
 	@echo "make bench    print each figure of docs/design.md as a ratio with its goal"
-	@echo "make stop     stop the embedded PostgreSQL and Valkey"
+	@echo "make stop     stop the demo and the embedded PostgreSQL and Valkey"
 	@echo "make lock     write requirements.lock again from pyproject.toml (needs uv)"
 	@echo "make clean    stop the services and remove what was built; their data stays"
 
@@ -48,7 +48,7 @@ bench: $(READY)
 	$(PYTHON) -m bench
 
 stop:
-	@if [ -x $(PYTHON) ]; then $(PYTHON) -m config.embedded stop; fi
+	@if [ -x $(PYTHON) ]; then $(PYTHON) -m config.serve --stop && $(PYTHON) -m config.embedded stop; fi
 
 lock:
 	@command -v uv >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/"; exit 1; }

@@ -11,7 +11,12 @@ for name in ("DATABASE_URL", "BROKER_URL", "DATABASE_POOL"):
 os.environ["EMAIL_URL"] = "memorymail://"
 os.environ["DEBUG"] = "false"
 
-pytest_plugins = ["tests.fixtures.broker", "tests.fixtures.browser", "tests.fixtures.world"]
+pytest_plugins = [
+    "tests.fixtures.broker",
+    "tests.fixtures.browser",
+    "tests.fixtures.world",
+    "tests.fixtures.usage",
+]
 
 hypothesis.settings.register_profile("default", deadline=None, max_examples=100)
 hypothesis.settings.register_profile("thorough", deadline=None, max_examples=2000)

@@ -292,9 +292,7 @@ def _find_data_fault(data: dict[str, Any], rules: TypeRules) -> Fault | None:
     return None
 
 
-def passes(
-    data: Mapping[str, Any], *, filters: tuple[tuple[str, frozenset[str]], ...]
-) -> bool:
+def passes(data: Mapping[str, Any], *, filters: tuple[tuple[str, frozenset[str]], ...]) -> bool:
     """Tell whether an event's data passes a meter's filters."""
     return all(as_text(data.get(name)) in wanted for name, wanted in filters)
 
@@ -328,7 +326,7 @@ def _find_value_fault(data: dict[str, Any], rule: ValueRule) -> Fault | None:
 
 
 # What JSON calls a number. PostgreSQL and Python would both take more than that, and not the same.
-_NUMERIC_TEXT = re.compile(r"-?(?:0|[1-9][0-9]{0,40})(?:\.[0-9]{1,40})?")
+_NUMERIC_TEXT = re.compile(r"[0-9]{1,18}(?:\.[0-9]+)?")
 
 
 def _number_fault(value: object) -> str:

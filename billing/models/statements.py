@@ -31,7 +31,9 @@ class Statement(models.Model):
         CHARGE = "charge", "Charge"
         ADJUSTMENT = "adjustment", "Adjustment of an earlier period"
 
-    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="statements")
+    customer = models.ForeignKey(
+        Customer, on_delete=models.PROTECT, db_index=False, related_name="statements"
+    )
     period_start = models.DateTimeField()
     period_end = models.DateTimeField()
     currency = models.CharField(max_length=3)
@@ -49,11 +51,15 @@ class Statement(models.Model):
 
     approved_at = models.DateTimeField(null=True)
     approved_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        null=True,
+        db_index=False,
+        related_name="+",
     )
     finalised_at = models.DateTimeField(null=True)
     sequence = models.PositiveIntegerField(null=True)
-    number = models.CharField(max_length=120, null=True, unique=True)  # noqa: DJ001 - unique when set
+    number = models.CharField(max_length=120, null=True)  # noqa: DJ001 - unique once it is set
     previous_hash = models.CharField(max_length=64, default="", blank=True)
     content_hash = models.CharField(max_length=64, default="", blank=True)
 
@@ -76,6 +82,7 @@ class Statement(models.Model):
             models.UniqueConstraint(
                 fields=["customer", "sequence"], name="one_statement_per_sequence"
             ),
+            models.UniqueConstraint(fields=["number"], name="one_statement_per_number"),
             models.CheckConstraint(
                 condition=models.Q(period_end__gt=models.F("period_start")),
                 name="statement_period_not_empty",
@@ -122,14 +129,20 @@ class StatementLine(models.Model):
     An adjustment names the statement it corrects in ``origin``.
     """
 
-    statement = models.ForeignKey(Statement, on_delete=models.CASCADE, related_name="lines")
+    statement = models.ForeignKey(
+        Statement, on_delete=models.CASCADE, db_index=False, related_name="lines"
+    )
     position = models.PositiveIntegerField()
     kind = models.CharField(max_length=12, choices=Statement.LineKind.choices)
     origin = models.ForeignKey(
-        Statement, on_delete=models.PROTECT, null=True, related_name="corrections"
+        Statement, on_delete=models.PROTECT, null=True, db_index=False, related_name="corrections"
     )
-    version = models.ForeignKey(PlanVersion, on_delete=models.PROTECT, related_name="+")
-    meter = models.ForeignKey(Meter, on_delete=models.PROTECT, null=True, related_name="+")
+    version = models.ForeignKey(
+        PlanVersion, on_delete=models.PROTECT, db_index=False, related_name="+"
+    )
+    meter = models.ForeignKey(
+        Meter, on_delete=models.PROTECT, null=True, db_index=False, related_name="+"
+    )
     price_key = models.CharField(max_length=100)
     line_key = models.CharField(max_length=400, default="")
     description = models.CharField(max_length=600)
@@ -144,6 +157,11 @@ class StatementLine(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["statement", "position"], name="one_line_per_position"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["origin"], name="line_corrects", condition=models.Q(origin__isnull=False)
+            ),
         ]
 
     def __str__(self) -> str:

@@ -60,8 +60,8 @@ class _Slice(NamedTuple):
     opens: bool
 
 
-def load_facts(periods: Sequence[Period]) -> Loaded:
-    """Return the facts of many statements.
+def load_facts(periods: Sequence[Period], *, usage_until: datetime | None = None) -> Loaded:
+    """Return the facts of many statements, with the usage before ``usage_until`` where it is said.
 
     A period whose subscriptions are not priced throughout gets NoVersionInForce in ``errors``.
     """
@@ -69,7 +69,7 @@ def load_facts(periods: Sequence[Period]) -> Loaded:
     slices, errors = _slices(periods)
     late = load_late([period.customer_id for period in periods])
     terms = terms_of({item.version for item in slices} | late.versions)
-    segments, unpriced = _segments(slices, periods=periods, terms=terms)
+    segments, unpriced = _segments(slices, periods=periods, terms=terms, usage_until=usage_until)
     facts = {
         period.id: Facts(
             customer=period.customer_key,
@@ -162,12 +162,16 @@ def _whole(anchor: date | None, zone: str, at: datetime) -> rating.Period:
 
 
 def _segments(
-    slices: Sequence[_Slice], *, periods: Sequence[Period], terms: Mapping[int, VersionTerms]
+    slices: Sequence[_Slice],
+    *,
+    periods: Sequence[Period],
+    terms: Mapping[int, VersionTerms],
+    usage_until: datetime | None,
 ) -> tuple[dict[int, list[Segment]], dict[int, dict[str, Decimal]]]:
     """Return the segments with their usage, and the unpriced usage, by statement id."""
     customers = {period.id: period.customer_id for period in periods}
     windows = [
-        Window(index, customers[item.ref], item.start, item.end)
+        Window(index, customers[item.ref], item.start, min(item.end, usage_until or item.end))
         for index, item in enumerate(slices)
     ]
     usage = UsageReader(windows, versions=[item.version for item in slices], terms=terms)

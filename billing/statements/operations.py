@@ -65,7 +65,8 @@ def store_drafts(
                 "DELETE FROM billing_statementline WHERE statement_id = ANY(%s)", [stale]
             )
         _copy_lines(built, loaded=loaded)
-        cursor.execute(_STORE_DRAFTS, _draft_columns(built, horizon=loaded.horizon, now=now))
+        rows = canonical([_draft_row(item) for item in built])
+        cursor.execute(_STORE_DRAFTS, {"rows": rows, "horizon": loaded.horizon, "now": now})
 
 
 _STORE_DRAFTS = """
@@ -73,23 +74,20 @@ UPDATE billing_statement s
 SET status = 'draft', total = d.total, adjustments_total = d.adjustments, line_count = d.lines,
     facts = d.facts, lines_hash = d.lines_hash, horizon = %(horizon)s, drafted_at = %(now)s,
     claimed_until = NULL, parked_at = NULL, parked_code = '', parked_reason = ''
-FROM unnest(%(ids)s::bigint[], %(totals)s::numeric[], %(adjustments)s::numeric[],
-            %(lines)s::int[], %(facts)s::text[], %(hashes)s::text[])
-     AS d(id, total, adjustments, lines, facts, lines_hash)
+FROM jsonb_to_recordset(%(rows)s::jsonb) AS d(
+    id bigint, total numeric, adjustments numeric, lines int, facts text, lines_hash text)
 WHERE s.id = d.id AND s.status <> 'finalised'
 """
 
 
-def _draft_columns(built: Sequence[Built], *, horizon: int, now: datetime) -> dict[str, Any]:
+def _draft_row(item: Built) -> dict[str, Any]:
     return {
-        "horizon": horizon,
-        "now": now,
-        "ids": [item.period.id for item in built],
-        "totals": [item.draft.total for item in built],
-        "adjustments": [item.draft.adjustments_total for item in built],
-        "lines": [len(item.draft.lines) for item in built],
-        "facts": [canonical(item.facts) for item in built],
-        "hashes": [sha256(canonical(item.draft.lines)) for item in built],
+        "id": item.period.id,
+        "total": item.draft.total,
+        "adjustments": item.draft.adjustments_total,
+        "lines": len(item.draft.lines),
+        "facts": canonical(item.facts),
+        "lines_hash": sha256(canonical(item.draft.lines)),
     }
 
 
@@ -151,7 +149,7 @@ def finalise(claimed: Sequence[Claimed], *, now: datetime) -> None:
             _finalised_row(item.period, stored[item.period.id], last.get(item.period.customer_id))
             for item in claimed
         ]
-        cursor.execute(_FINALISE, {"now": now, **_columns(rows)})
+        cursor.execute(_FINALISE, {"now": now, "rows": canonical(rows)})
 
 
 _LAST_OF_CUSTOMERS = """
@@ -164,18 +162,15 @@ UPDATE billing_statement s
 SET status = 'finalised', finalised_at = %(now)s, claimed_until = NULL,
     sequence = d.sequence, number = d.number, previous_hash = d.previous_hash,
     content_hash = d.content_hash
-FROM unnest(%(ids)s::bigint[], %(sequences)s::int[], %(numbers)s::text[],
-            %(previous)s::text[], %(hashes)s::text[])
-     AS d(id, sequence, number, previous_hash, content_hash)
+FROM jsonb_to_recordset(%(rows)s::jsonb) AS d(
+    id bigint, sequence int, number text, previous_hash text, content_hash text)
 WHERE s.id = d.id AND s.status IN ('draft', 'review')
 """
-
-_FinalisedRow = tuple[int, int, str, str, str]
 
 
 def _finalised_row(
     period: Period, stored: tuple[Decimal, str, str], last: tuple[int, str] | None
-) -> _FinalisedRow:
+) -> dict[str, Any]:
     sequence, previous = (last[0] + 1, last[1]) if last else (1, "")
     number = f"{period.customer_key}-{sequence:04d}"
     total, facts, lines_hash = stored
@@ -190,12 +185,13 @@ def _finalised_row(
         lines_hash=lines_hash,
         previous_hash=previous,
     )
-    return period.id, sequence, number, previous, content_hash(content)
-
-
-def _columns(rows: Sequence[_FinalisedRow]) -> dict[str, list[object]]:
-    names = ("ids", "sequences", "numbers", "previous", "hashes")
-    return {name: [row[index] for row in rows] for index, name in enumerate(names)}
+    return {
+        "id": period.id,
+        "sequence": sequence,
+        "number": number,
+        "previous_hash": previous,
+        "content_hash": content_hash(content),
+    }
 
 
 def approve_statement(*, statement_id: int, by: AbstractBaseUser, now: datetime) -> None:

@@ -43,7 +43,7 @@ def preview_statement(*, customer_id: int, now: datetime) -> tuple[Facts, Draft]
         start=span.start,
         end=span.end,
     )
-    loaded = load_facts([period])
+    loaded = load_facts([period], usage_until=now)
     if PREVIEW in loaded.errors:
         raise loaded.errors[PREVIEW]
     terms = {version: known.terms for version, known in loaded.terms.items()}

@@ -8,6 +8,7 @@ from typing import TextIO
 from django.core.exceptions import ImproperlyConfigured
 
 from config.embedded import EmbeddedServiceError, postgres, valkey
+from config.embedded.place import find_place
 from config.env import Environment, load_environment
 
 
@@ -43,6 +44,8 @@ def _status(env: Environment) -> int:
     for name, service, port in _services(env):
         running.append(service.is_running(home=env.home, port=port))
         _say(f"{name}: {f'running on port {port}' if running[-1] else 'not running'}")
+    place = find_place(home=env.home)
+    _say(f"Data: {place.folder if place else 'none yet'}")
     return 0 if all(running) else 3
 
 

@@ -2,6 +2,7 @@
 
 import zoneinfo
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -19,11 +20,16 @@ validate_key = RegexValidator(
 
 def validate_time_zone(name: str) -> None:
     """Refuse a name that is not an IANA time zone (``Europe/Berlin``, ``UTC``)."""
-    if name not in zoneinfo.available_timezones():
+    if name not in _time_zones():
         raise ValidationError(
             f"“{name}” is not a known time zone. Use an IANA name such as Europe/Berlin or UTC.",
             code="unknown_time_zone",
         )
+
+
+@cache
+def _time_zones() -> frozenset[str]:
+    return frozenset(zoneinfo.available_timezones())
 
 
 def validate_currency(code: str) -> None:

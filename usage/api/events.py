@@ -67,7 +67,9 @@ class EventsView(APIView):
             400: OpenApiResponse(schema.REJECTED, "Not JSON (`malformed`), or all rejected."),
             **schema.REFUSALS,
             413: OpenApiResponse(schema.PROBLEM, "`too_many_events`, `body_too_large`: split it."),
-            415: OpenApiResponse(schema.PROBLEM, "Not one of the three content types, or not UTF-8."),
+            415: OpenApiResponse(
+                schema.PROBLEM, "Not one of the three content types, or not UTF-8."
+            ),
         },
     )
     def post(self, request: Request) -> Response:
@@ -123,5 +125,7 @@ def _as_json(rejection: Rejection) -> dict[str, Any]:
     """Leave out what says nothing."""
     found = rejection._asdict()
     return {
-        name: value for name, value in found.items() if name not in ("field", "quarantined") or value
+        name: value
+        for name, value in found.items()
+        if name not in ("field", "quarantined") or value
     }

@@ -49,9 +49,7 @@ def use_key(*, secret: str, now: datetime) -> ApiKey | None:
     Notes the use, at most once a minute: a busy key is not a row that everybody writes.
     """
     key = ApiKey.objects.filter(digest=_digest(secret), revoked_at=None).first()
-    if key is not None and (
-        key.last_used_at is None or now - key.last_used_at >= _LAST_USED_EVERY
-    ):
+    if key is not None and (key.last_used_at is None or now - key.last_used_at >= _LAST_USED_EVERY):
         stale = Q(last_used_at=None) | Q(last_used_at__lte=now - _LAST_USED_EVERY)
         ApiKey.objects.filter(stale, pk=key.pk).update(last_used_at=now)
     return key

@@ -187,7 +187,9 @@ def _encode_rows(batch: _Batch) -> bytes:
 
 def _reject_nul(batch: _Batch) -> None:
     """Take out the rows that jsonb cannot hold."""
-    found = [(index, row) for index, row in (*batch.rows.values(), *batch.repeats) if has_nul(row.p)]
+    found = [
+        (index, row) for index, row in (*batch.rows.values(), *batch.repeats) if has_nul(row.p)
+    ]
     for index, row in found:
         batch.rows.pop((row.s, row.i), None)
         batch.rejected.append(Rejection(index, row.i, *NUL_FAULT))

@@ -7,13 +7,13 @@ from zoneinfo import ZoneInfo
 
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
-from usage.operations.rollup import roll_up
 
 from billing import runs
 from billing.locks import Scope
 from billing.models import Statement
 from billing.statements.opening import open_statements
 from plans.models import Customer
+from usage.operations.rollup import roll_up
 
 
 class Command(BaseCommand):
