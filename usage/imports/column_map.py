@@ -1,6 +1,5 @@
 """The column map: a small YAML document that says what the columns of a CSV file of jobs mean."""
 
-import codecs
 import zoneinfo
 from collections.abc import Iterator
 from typing import Any, Final, Literal
@@ -26,11 +25,7 @@ class MapInvalid(OperationError):
         super().__init__(listed, field=problems[0].field, problems=problems)
 
 
-class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A part of the map; a field that it does not have is refused by name."""
-
-
-class IdRule(_Part):
+class IdRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What names a job for ever: columns that hold its id, or the content of its row.
 
     Rows that are equal in all columns of ``content`` are different jobs: the first, the second, …
@@ -41,7 +36,7 @@ class IdRule(_Part):
     content: tuple[str, ...] = ()
 
 
-class TimeRule(_Part):
+class TimeRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """When the job ran: ``iso``, ``unix``, ``unix_ms`` or a pattern such as ``%d.%m.%Y %H:%M``.
 
     ``zone`` is that of times which do not state their own offset.
@@ -52,7 +47,7 @@ class TimeRule(_Part):
     zone: str = "UTC"
 
 
-class StatusRule(_Part):
+class StatusRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which values of a column say what became of the job; any other value is an error."""
 
     column: str
@@ -61,7 +56,7 @@ class StatusRule(_Part):
     unfinished: tuple[str, ...] = ()
 
 
-class PropertyRule(_Part):
+class PropertyRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One property of the event: from a column, or one value for all.
 
     A succeeded job whose column is empty is an error unless the property is ``optional``.
@@ -73,14 +68,14 @@ class PropertyRule(_Part):
     optional: bool = False
 
 
-class CsvRule(_Part):
+class CsvRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the file is written."""
 
     delimiter: str = ","
     encoding: str = "utf-8"
 
 
-class ColumnMap(_Part):
+class ColumnMap(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a file of jobs means: each finished row is an event of ``event_type``.
 
     Its ``source`` and id tell it from every other event for ever. The event carries the properties
@@ -184,11 +179,16 @@ def _property_problems(name: str, rule: PropertyRule) -> Iterator[Problem]:
 def _csv_problems(rule: CsvRule) -> Iterator[Problem]:
     if len(rule.delimiter) != 1 or rule.delimiter in '"\r\n':
         yield Problem("delimiter", "csv.delimiter", "Write one character: , or ; or a tab.")
-    try:
-        codecs.lookup(rule.encoding)
-    except LookupError:
-        said = f"“{rule.encoding}” is not known. Use utf-8, cp1252, latin-1 or another of Python's."
+    if not _is_like_ascii(rule.encoding):
+        said = f"“{rule.encoding}” is not read here. Use utf-8, cp1252, latin-1, or save as UTF-8."
         yield Problem("unknown_encoding", "csv.encoding", said)
+
+
+def _is_like_ascii(encoding: str) -> bool:
+    try:
+        return b"a,\n".decode(encoding) == "a,\n"
+    except (LookupError, UnicodeError):
+        return False
 
 
 def values_of(rule: StatusRule) -> dict[str, Any]:

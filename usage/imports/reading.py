@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import Any, NamedTuple, TextIO
 
 from plans.errors import OperationError, Problem
 from usage.imports.column_map import ColumnMap
@@ -53,35 +53,47 @@ def opened(path: Path, job_map: ColumnMap) -> Iterator[Iterator[Row]]:
 
     Raises FileRefused where the file cannot be read, has no header, or lacks a column.
     """
+    with _open(path, job_map) as stream:
+        reader = _reader(stream, job_map)
+        header = _header(reader)
+        _check_header(header, job_map)
+        yield _rows(reader, header)
+
+
+def unused_columns(path: Path, job_map: ColumnMap) -> list[str]:
+    """Return the file's columns that the map does not read. Raises FileRefused."""
+    with _open(path, job_map) as stream:
+        header = _header(_reader(stream, job_map))
+    used = {name for _, name in job_map.columns()}
+    return [shown(name) for name in header if name not in used]
+
+
+def _open(path: Path, job_map: ColumnMap) -> TextIO:
+    name = job_map.csv.encoding
+    encoding = "utf-8-sig" if name.lower().replace("_", "-") in {"utf-8", "utf8"} else name
     try:
         # What is not text in that encoding is kept as it is, and found in its own row.
-        stream = path.open(encoding=_encoding(job_map), errors="surrogateescape", newline="")
+        return path.open(encoding=encoding, errors="surrogateescape", newline="")
     except OSError as error:
         raise _unreadable(path, error) from error
-    with stream:
-        yield _rows(stream, job_map)
-
-
-def _encoding(job_map: ColumnMap) -> str:
-    name = job_map.csv.encoding
-    return "utf-8-sig" if name.lower().replace("_", "-") in {"utf-8", "utf8"} else name
 
 
 def _unreadable(path: Path, error: OSError) -> FileRefused:
-    return FileRefused(f"{path} cannot be read: {error.strerror}.", field="file")
+    return FileRefused(f"The file cannot be read: {error.strerror}.", field=path.name)
 
 
-def _rows(stream: TextIO, job_map: ColumnMap) -> Iterator[Row]:
-    reader = csv.reader(stream, delimiter=job_map.csv.delimiter, strict=True)
+def _reader(stream: TextIO, job_map: ColumnMap) -> Any:
+    return csv.reader(stream, delimiter=job_map.csv.delimiter, strict=True)
+
+
+def _header(reader: Any) -> list[str]:
     try:
-        header = next(reader, [])
+        return next(reader, [])
     except csv.Error as error:
         raise FileRefused(f"The first line cannot be read: {error}.", field="line 1") from error
-    _check_header(header, job_map)
-    return _read(reader, header)
 
 
-def _read(reader: "csv._reader", header: list[str]) -> Iterator[Row]:
+def _rows(reader: Any, header: list[str]) -> Iterator[Row]:
     while True:
         line = reader.line_num + 1
         try:
@@ -130,11 +142,3 @@ def _check_header(header: list[str], job_map: ColumnMap) -> None:
     if problems:
         listed = "\n".join(f"{problem.field}: {problem.message}" for problem in problems)
         raise FileRefused(listed, field=problems[0].field, problems=problems)
-
-
-def unused_columns(path: Path, job_map: ColumnMap) -> list[str]:
-    """Return the file's columns that the map does not read. Raises FileRefused."""
-    with path.open(encoding=_encoding(job_map), errors="surrogateescape", newline="") as stream:
-        header = next(csv.reader(stream, delimiter=job_map.csv.delimiter), [])
-    used = {name for _, name in job_map.columns()}
-    return [shown(name) for name in header if name not in used]
