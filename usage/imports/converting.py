@@ -80,6 +80,10 @@ class Converter:
             data=data,
         )
 
+    def customer_of(self, cells: Mapping[str, str]) -> str:
+        """Return the key of the row's customer."""
+        return cells[self._map.customer]
+
     def column_of(self, field: str) -> str:
         """Return the column that a field of the event came from; the field itself if none."""
         rule = self._map.properties.get(field.removeprefix("data."))

@@ -1,6 +1,6 @@
 """Import jobs from a CSV file: batch by batch, each event once, wherever it is cut off."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -41,9 +41,13 @@ class ImportBusy(OperationError):
 
 
 class _Batch(NamedTuple):
-    """What some rows say: events and the line of each, rows that are refused, unfinished ones."""
+    """What some rows say: events and the line of each, rows that are refused, unfinished ones.
+
+    ``customers`` are also those whose jobs are all unfinished: they are customers nevertheless.
+    """
 
     row_count: int
+    customers: set[str]
     events: list[tuple[int, CloudEvent]]
     refused: list[tuple[int, RowFault]]
     unfinished: list[int]
@@ -123,19 +127,19 @@ def _named(rows: Iterable[Row], job_map: ColumnMap) -> Iterator[Named]:
         yield row, row.fault or name(row.cells)
 
 
-def _read_batch(rows: Iterable[Named], converter: Converter) -> _Batch:
-    batch = _Batch(0, [], [], [])
-    count = 0
+def _read_batch(rows: Sequence[Named], converter: Converter) -> _Batch:
+    batch = _Batch(len(rows), set(), [], [], [])
     for row, name in rows:
-        count += 1
         found = name if isinstance(name, RowFault) else converter.convert(row.cells, id=name)
+        if isinstance(found, RowFault):
+            batch.refused.append((row.line, found))
+            continue
+        batch.customers.add(converter.customer_of(row.cells))
         if found is None:
             batch.unfinished.append(row.line)
-        elif isinstance(found, RowFault):
-            batch.refused.append((row.line, found))
         else:
             batch.events.append((row.line, found))
-    return batch._replace(row_count=count)
+    return batch
 
 
 @transaction.atomic
@@ -149,8 +153,7 @@ def _store(
 ) -> ImportRun:
     """Store a batch and count it. Raises ImportBusy where another process has counted it."""
     run = _locked(before)
-    keys = {event.subject for _, event in batch.events}
-    strangers = receive(newcomers, keys=keys)
+    strangers = receive(newcomers, keys=batch.customers - {""})
     events = [each for each in batch.events if each[1].subject not in strangers]
     report = ingest([event for _, event in events], now=now)
     refused = batch.refused + _strange(batch.events, strangers, converter)
