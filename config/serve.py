@@ -113,7 +113,9 @@ class Services:
 
 
 @contextlib.contextmanager
-def running(*, port: int = 8000, host: str = HOST, wait_s: float = 120) -> Iterator[Services]:
+def running(
+    *, port: int = 8000, host: str = HOST, wait_s: float = 120, beat: bool = True
+) -> Iterator[Services]:
     """Run web server, worker and beat for the length of a `with` block (main thread only).
 
     The block begins once /healthz answers. A SIGTERM ends it with KeyboardInterrupt; the end of
@@ -132,7 +134,7 @@ def running(*, port: int = 8000, host: str = HOST, wait_s: float = 120) -> Itera
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         _record(env.home, os.getpid())
-        _start_all(services, env=env, host=host, port=port)
+        _start_all(services, env=env, host=host, port=port, beat=beat)
         threading.Thread(target=services.watch, daemon=True).start()
         _wait_until_healthy(services, wait_s=wait_s)
         yield services
@@ -174,7 +176,7 @@ def _recorded(home: Path) -> tuple[psutil.Process | None, list[psutil.Process]]:
     return (found[0] if found else None), [process for process in found[1:] if process is not None]
 
 
-def _start_all(services: Services, *, env: Environment, host: str, port: int) -> None:
+def _start_all(services: Services, *, env: Environment, host: str, port: int, beat: bool) -> None:
     python = sys.executable
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}
     pool = {} if env.database_pool else {"DATABASE_POOL": str(WEB_THREADS)}
@@ -193,11 +195,12 @@ def _start_all(services: Services, *, env: Environment, host: str, port: int) ->
         command=[*celery, "worker", "--loglevel=INFO", "--concurrency=2"],
         environment=environment,
     )
-    services.start(
-        name="beat",
-        command=[*celery, "beat", "--loglevel=INFO", "--pidfile="],
-        environment=environment,
-    )
+    if beat:
+        services.start(
+            name="beat",
+            command=[*celery, "beat", "--loglevel=INFO", "--pidfile="],
+            environment=environment,
+        )
 
 
 def _wait_until_healthy(services: Services, *, wait_s: float) -> None:
