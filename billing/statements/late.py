@@ -44,7 +44,7 @@ def load_late(customer_ids: Collection[int]) -> Late:
     Each later statement has looked at all earlier ones, so what a customer's last finalised
     statement was read at bounds what can be new.
     """
-    touched = touched_since(_whole_spans(customer_ids))
+    touched = late_customers(customer_ids)
     if not touched:
         return _NOTHING
     statements = _touched_statements(touched)
@@ -63,6 +63,11 @@ def load_late(customer_ids: Collection[int]) -> Late:
         by_customer.setdefault(statement.customer_id, []).append((statement.start, late))
     versions = {s.version for statement in statements for s in statement.segments}
     return Late(by_customer, versions)
+
+
+def late_customers(customer_ids: Collection[int]) -> set[int]:
+    """Return the customers with usage in finalised periods that their statements did not see."""
+    return touched_since(_whole_spans(customer_ids))
 
 
 def _whole_spans(customer_ids: Collection[int]) -> list[Span]:
