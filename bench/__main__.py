@@ -4,13 +4,16 @@ BENCH_SIZE is small (the default), full or tiny; BENCH_ONLY names some of ingest
 BENCH_KEEP=1 leaves the databases behind, BENCH_DATABASE names them otherwise.
 """
 
+import importlib
 import os
 import sys
 import time
-from collections.abc import Callable
 
 from bench.database import Databases, point_settings_here
 from bench.sizes import SIZES, Size
+
+# Each is a module here with a function `measure`; they are imported once the settings stand.
+GROUPS = ("ingest", "rollup", "close")
 
 
 def main() -> int:
@@ -36,29 +39,14 @@ def _chosen() -> tuple[Size, list[str]]:
     name = os.environ.get("BENCH_SIZE") or "small"
     if name not in SIZES:
         raise ValueError(f"BENCH_SIZE is {name!r}. Set it to one of: {', '.join(SIZES)}.")
-    all_groups = list(_measures_names())
-    only = os.environ.get("BENCH_ONLY") or ",".join(all_groups)
+    only = os.environ.get("BENCH_ONLY") or ",".join(GROUPS)
     groups = [group.strip() for group in only.split(",")]
-    unknown = set(groups) - set(all_groups)
+    unknown = set(groups) - set(GROUPS)
     if unknown:
         raise ValueError(
-            f"BENCH_ONLY names {', '.join(sorted(unknown))}. Choose from: {', '.join(all_groups)}."
+            f"BENCH_ONLY names {', '.join(sorted(unknown))}. Choose from: {', '.join(GROUPS)}."
         )
     return SIZES[name], groups
-
-
-def _measures_names() -> tuple[str, ...]:
-    return ("ingest", "rollup", "close")
-
-
-def _measures() -> dict[str, Callable[[Size], None]]:
-    from bench.close import measure_close
-    from bench.ingest import measure_ingest
-    from bench.rollup import measure_rollup
-
-    return dict(
-        zip(_measures_names(), (measure_ingest, measure_rollup, measure_close), strict=True)
-    )
 
 
 def _run(databases: Databases, size: Size, groups: list[str]) -> None:
@@ -70,12 +58,11 @@ def _run(databases: Databases, size: Size, groups: list[str]) -> None:
     call_command("migrate", verbosity=0)
     make_world(customers=size.customers)
     databases.keep_as_template()
-    measures = _measures()
     print(f"size {size.name}; the goals are those of the size full", flush=True)
     for group in groups:
         started = time.perf_counter()
         databases.reset()
-        measures[group](size)
+        importlib.import_module(f"bench.{group}").measure(size)
         print(f"    {group} took {time.perf_counter() - started:.0f} s in all", flush=True)
 
 

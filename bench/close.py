@@ -6,13 +6,14 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from statistics import median
 from typing import Any, NamedTuple
 
 from django.db import connection
 
-from bench.close_sql import close_by_sql, differing_lines
-from bench.database import run_sql
+from bench.close_sql import Spent, close_by_sql, differing_lines
+from bench.database import run_sql, settle
 from bench.figures import print_figure, spread
 from bench.load import Span, load_events
 from bench.sizes import Size
@@ -36,7 +37,7 @@ class Closed(NamedTuple):
         return sum(self.seconds.values())
 
 
-def measure_close(size: Size) -> None:
+def measure(size: Size) -> None:
     """Print the figures of the close; the working database is fresh."""
     _load(size)
     by_sql = [close_by_sql()]
@@ -63,7 +64,7 @@ def _load(size: Size) -> None:
         first_id=first_customer_id(customers=size.customers),
     )
     edges = [size.close_events * day // _DAYS for day in range(_DAYS + 1)]
-    for first, last in zip(edges, edges[1:], strict=False):
+    for first, last in pairwise(edges):
         load_events(span, first=first, last=last)
         roll_up(now=MONTH_END)
     run_sql("VACUUM (ANALYZE) usage_event, usage_rollup")
@@ -71,7 +72,8 @@ def _load(size: Size) -> None:
 
 def _close(size: Size, *, workers: int) -> Closed:
     """Close the month once, from nothing."""
-    run_sql("TRUNCATE billing_statement CASCADE", "VACUUM billing_statement", "CHECKPOINT")
+    run_sql("TRUNCATE billing_statement CASCADE", "VACUUM billing_statement")
+    settle()
     with _started(workers) as processes:
         seconds: dict[str, float] = {}
         for step in _STEPS:
@@ -80,7 +82,7 @@ def _close(size: Size, *, workers: int) -> Closed:
             done = sum(answer["done"] for answer in _ask(at_it, step))
             seconds[step] = time.perf_counter() - started
             assert done == size.customers, f"{step}: {done} statements"
-        return Closed(seconds, _ask(processes, "usage"))
+        return Closed(seconds, _ask(processes, "cost"))
 
 
 _Process = subprocess.Popen[str]
@@ -98,7 +100,7 @@ def _started(workers: int) -> Iterator[list[_Process]]:
         for _ in range(workers)
     ]
     try:
-        _ask(processes, "usage")  # They are up, and connected.
+        _ask(processes, "cost")  # They are up, and connected.
         yield processes
     finally:
         for process in processes:
@@ -120,18 +122,21 @@ def _ask(processes: Sequence[_Process], command: str) -> list[dict[str, Any]]:
     return answers
 
 
-def _print_vs_sql(size: Size, one: Sequence[Closed], by_sql: Sequence[float]) -> None:
+def _print_vs_sql(size: Size, one: Sequence[Closed], by_sql: Sequence[Spent]) -> None:
     seconds = [each.whole_s for each in one]
+    sql_seconds = [each.seconds for each in by_sql]
     python = median(each.costs[0]["python_cpu_s"] for each in one)
     database = median(each.costs[0]["database_cpu_s"] for each in one)
+    sql_cpu = median(each.database_cpu_s for each in by_sql)
     print_figure(
         "close_vs_sql",
-        median(seconds) / median(by_sql),
+        median(seconds) / median(sql_seconds),
         f"close {spread(seconds, digits=2)} s ({_steps(one)}), "
-        f"one SQL statement {spread(by_sql, digits=2)} s",
+        f"one SQL statement {spread(sql_seconds, digits=2)} s",
         f"{size.customers:,} customers, {size.close_events:,} events, {_lines():,} lines equal to "
         f"those of the statement, {_rollup_rows():,} rollup rows",
-        f"CPU of the worker {python:.2f} s with its start, of its database backend {database:.2f} s",
+        f"CPU: worker {python:.2f} s and its database backend {database:.2f} s, "
+        f"the statement {sql_cpu:.2f} s: {(python + database) / (sql_cpu or 1):.2f} times",
     )
 
 
@@ -180,6 +185,6 @@ def _rollup_rows() -> int:
 
 def _count(table: str) -> int:
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT count(*) FROM {table}")  # noqa: S608
+        cursor.execute(f"SELECT count(*) FROM {table}")
         (count,) = cursor.fetchone()
     return int(count)

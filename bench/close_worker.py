@@ -1,7 +1,7 @@
 """One worker of the close, in a process of its own: a command a line in, an answer a line out.
 
-Started by `bench.close`. Commands: `open`, `draft`, `finalise`, and `usage` for what the process
-has cost. With BENCH_PROFILE a file of cProfile's statistics is written to that path at the end.
+Started by `bench.close`. Commands: `open`, `draft`, `finalise`, and `cost` for what the process
+has used since it was up. BENCH_PROFILE names a path for cProfile's statistics of it.
 """
 
 import cProfile
@@ -16,11 +16,13 @@ import django
 
 django.setup()
 
+from django.db import connection  # noqa: E402
+
+from bench.processes import backend_cpu_s, peak_memory_mib  # noqa: E402
+from bench.world import MONTH_END  # noqa: E402
 from billing import runs  # noqa: E402
 from billing.locks import Scope  # noqa: E402
 from billing.statements.opening import open_statements  # noqa: E402
-from bench.processes import ServerCpu, peak_memory_mib  # noqa: E402
-from bench.world import MONTH_END  # noqa: E402
 
 # Every grace time is over by then.
 NOW = MONTH_END + timedelta(days=10)
@@ -42,19 +44,21 @@ def _do(command: str) -> int:
     return done
 
 
-def _cost(cpu: ServerCpu | None) -> dict[str, float]:
-    return {
-        "peak_mib": peak_memory_mib(),
-        "python_cpu_s": time.process_time(),
-        "database_cpu_s": cpu.backend_s() if cpu else 0.0,
-    }
-
-
 def _serve() -> None:
-    cpu = ServerCpu.here()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        (backend,) = cursor.fetchone()
+    python, database = time.process_time(), backend_cpu_s(backend)
     for line in sys.stdin:
         command = line.strip()
-        answer = _cost(cpu) if command == "usage" else {"done": _do(command)}
+        if command == "cost":
+            answer = {
+                "peak_mib": peak_memory_mib(),
+                "python_cpu_s": time.process_time() - python,
+                "database_cpu_s": backend_cpu_s(backend) - database,
+            }
+        else:
+            answer = {"done": _do(command)}
         print(json.dumps(answer), flush=True)
 
 

@@ -87,7 +87,6 @@ class CopyRows(NamedTuple):
 
     events: list[bytes]
     keys: list[bytes]
-    count: int
 
 
 EVENT_COLUMNS = (
@@ -107,7 +106,7 @@ def copy_rows(found: Iterable[Sample], *, first_customer_id: int, xid: int) -> C
             f"{time}\t{customer}\t\\N\t{xid}\t{time}\t{one.type}\t{SOURCE}\t{one.id}\t{data}\n"
         )
         keys.append(f"{SOURCE}\t{one.id}\t{customer}\t{time}\n")
-    return CopyRows(_blocks(events), _blocks(keys), len(keys))
+    return CopyRows(_blocks(events), _blocks(keys))
 
 
 def _blocks(lines: list[str]) -> list[bytes]:

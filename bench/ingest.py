@@ -8,7 +8,7 @@ from statistics import median
 
 from django.db import connection
 
-from bench.database import direct_connection, run_sql
+from bench.database import direct_connection, run_sql, settle
 from bench.events import (
     CLOCK_START,
     EVENT_COLUMNS,
@@ -31,7 +31,7 @@ _STREAMS = 2
 _WARM_UP_REQUESTS = 2 * WORKERS
 
 
-def measure_ingest(size: Size) -> None:
+def measure(size: Size) -> None:
     """Print the figures of the ingest; the working database is fresh."""
     ensure_partitions({month_of(CLOCK_START)})
     _, secret = issue_key(name="bench", scopes=["ingest"], now=datetime.now(tz=UTC))
@@ -68,7 +68,7 @@ def _into_full(size: Size, *, port: int, secret: str) -> list[Sent]:
     sent: list[Sent] = []
     for turn in range(size.ingest_rounds):
         posted = _bodies(size, turn * _events(size), requests=size.requests)
-        run_sql("CHECKPOINT")
+        settle()
         sent.append(post_events(port, posted, secret=secret))
     _expect_events(size.keys + size.ingest_rounds * _events(size))
     return sent
@@ -130,13 +130,14 @@ def _copy(rows: CopyRows) -> None:
 
 
 def _empty_tables() -> None:
-    run_sql("TRUNCATE usage_event, usage_eventkey", "CHECKPOINT")
+    run_sql("TRUNCATE usage_event, usage_eventkey")
+    settle()
 
 
 def _expect_events(expected: int) -> None:
     with connection.cursor() as cursor:
         for table in ("usage_event", "usage_eventkey"):
-            cursor.execute(f"SELECT count(*) FROM {table}")  # noqa: S608
+            cursor.execute(f"SELECT count(*) FROM {table}")
             (found,) = cursor.fetchone()
             assert found == expected, f"{found} rows in {table}, not {expected}"
 

@@ -16,7 +16,7 @@ SELECT %(start)s + (i - %(base)s) * %(step)s AS "time", i,
        (hashint8extended(i, 1) & 2147483647) %% %(customers)s AS customer,
        hashint8extended(i, 2) & 2147483647 AS noise
 FROM generate_series(%(first)s, %(last)s - 1) AS i
-"""  # noqa: S608
+"""
 
 # Laid out as UUIDv7.
 _ID = """(SELECT substr(clock, 1, 8) || '-' || substr(clock, 9) || '-7' || substr(rest, 1, 3)
@@ -36,12 +36,12 @@ SELECT g."time", %(first_id)s + g.customer, NULL, x.xid, g."time", g.type, '{SOU
                WHEN 'job.gpu' THEN (1 + g.noise %% 900000) / 1000.0
                WHEN 'job.images' THEN 1 + g.noise %% 8 END))
 FROM ({_GENERATED}) AS g, (SELECT usage_xid() AS xid OFFSET 0) AS x
-"""  # noqa: S608
+"""
 
 _KEYS = f"""
 INSERT INTO usage_eventkey (source, event_id, customer_id, "time")
 SELECT '{SOURCE}', {_ID}, %(first_id)s + g.customer, g."time" FROM ({_GENERATED}) AS g
-"""  # noqa: S608
+"""
 
 _CHUNK = 100_000
 
@@ -85,7 +85,7 @@ def _load_all(statement: str, span: Span) -> None:
     with direct_connection(autocommit=True) as connection:
         for first in range(0, span.count, _CHUNK):
             last = min(first + _CHUNK, span.count)
-            connection.execute(statement, span.parameters(first, last))  # type: ignore[call-overload]
+            connection.execute(statement, span.parameters(first, last))
 
 
 def _make_partitions(span: Span) -> None:

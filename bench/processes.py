@@ -13,34 +13,34 @@ class NotHere(Exception):
 
 
 class ServerCpu:
-    """CPU seconds, user and system, of the database server behind Django's connection.
+    """CPU seconds, user and system, of the database server behind a connection.
 
     The connection is held open, so that its backend's counter covers all that it ran.
     """
 
-    def __init__(self) -> None:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_backend_pid()")
-            (pid,) = cursor.fetchone()
+    def __init__(self, backend_pid: int) -> None:
         try:
-            self._backend = psutil.Process(pid)
+            self._backend = psutil.Process(backend_pid)
             parent = self._backend.parent()
         except psutil.NoSuchProcess as error:
-            raise NotHere(f"There is no process {pid} here.") from error
+            raise NotHere(f"There is no process {backend_pid} here.") from error
         if "postgres" not in self._backend.name() or parent is None:
-            raise NotHere(f"The process {pid} is no PostgreSQL.")
+            raise NotHere(f"The process {backend_pid} is no PostgreSQL.")
         self._postmaster = parent
 
     @classmethod
-    def here(cls) -> "ServerCpu | None":
-        """Return it, or None where the server runs on another machine."""
-        try:
-            return cls()
-        except NotHere:
-            return None
+    def of_django(cls) -> "ServerCpu":
+        """Return that of Django's connection. Raises NotHere."""
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            (pid,) = cursor.fetchone()
+        return cls(pid)
 
     def backend_s(self) -> float:
-        """Return what the connection's own backend has used."""
+        """Return what the connection's own backend has used, to the nanosecond on Linux."""
+        exact = Path(f"/proc/{self._backend.pid}/schedstat")
+        if exact.is_file() and (on_cpu_ns := int(exact.read_text().split()[0])):
+            return on_cpu_ns / 1e9
         used = self._backend.cpu_times()
         return float(used.user + used.system)
 
@@ -55,6 +55,14 @@ class ServerCpu:
                 continue
             total += own.user + own.system
         return float(total)
+
+
+def backend_cpu_s(backend_pid: int) -> float:
+    """Return the CPU seconds that a backend has used; 0 where the server is not on this machine."""
+    try:
+        return ServerCpu(backend_pid).backend_s()
+    except NotHere:
+        return 0.0
 
 
 def peak_memory_mib() -> float:

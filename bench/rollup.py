@@ -1,6 +1,8 @@
 """`rollup_vs_ingest`."""
 
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import NamedTuple
 
 from django.db import connection
 
@@ -14,27 +16,38 @@ from usage.operations.ingest import ingest
 from usage.operations.rollup import roll_up
 
 
-def measure_rollup(size: Size) -> None:
+def measure(size: Size) -> None:
     """Print the figure of the rollups; the working database is fresh."""
     try:
-        cpu = ServerCpu()
+        cpu = ServerCpu.of_django()
     except NotHere as reason:
         print(f"rollup_vs_ingest skipped: {reason}")
         return
-    ingest_s = rollup_s = 0.0
-    ingest_all_s = rollup_all_s = 0.0
+    used: list[_Step] = []
     for first in range(0, size.rollup_events, size.rollup_step):
         events = _events(size, first)
         before, all_before = cpu.backend_s(), cpu.server_s()
         _store(events)
         between, all_between = cpu.backend_s(), cpu.server_s()
         roll_up(now=events[-1].time or CLOCK_START)
-        after, all_after = cpu.backend_s(), cpu.server_s()
-        ingest_s, rollup_s = ingest_s + between - before, rollup_s + after - between
-        ingest_all_s += all_between - all_before
-        rollup_all_s += all_after - all_between
-    rows = _check(size)
-    _print(size, ingest_s, rollup_s, ingest_all_s, rollup_all_s, rows)
+        used.append(
+            _Step(
+                ingest=between - before,
+                rollup=cpu.backend_s() - between,
+                server_ingest=all_between - all_before,
+                server_rollup=cpu.server_s() - all_between,
+            )
+        )
+    _print(size, used, rows=_check(size))
+
+
+class _Step(NamedTuple):
+    """CPU seconds of one step: of the connection's backend, and of all of the server."""
+
+    ingest: float
+    rollup: float
+    server_ingest: float
+    server_rollup: float
 
 
 def _events(size: Size, first: int) -> list[CloudEvent]:
@@ -69,22 +82,14 @@ def _check(size: Size) -> int:
     return int(rows)
 
 
-def _print(
-    size: Size,
-    ingest_s: float,
-    rollup_s: float,
-    ingest_all_s: float,
-    rollup_all_s: float,
-    rows: int,
-) -> None:
-    per_event = 1e6 / size.rollup_events
+def _print(size: Size, used: Sequence[_Step], *, rows: int) -> None:
+    sums = _Step(*(1e6 * sum(column) / size.rollup_events for column in zip(*used, strict=True)))
     print_figure(
         "rollup_vs_ingest",
-        rollup_s / ingest_s,
-        f"{rollup_s * per_event:.2f} µs of database CPU an event to roll up, "
-        f"{ingest_s * per_event:.2f} to ingest",
+        sums.rollup / sums.ingest,
+        f"{sums.rollup:.2f} µs of database CPU an event to roll up, {sums.ingest:.2f} to ingest",
         f"{size.rollup_events:,} events of {size.customers:,} customers into {rows:,} rollup rows, "
         f"rolled up every {size.rollup_step:,} events",
-        f"all of the server's processes meanwhile: {rollup_all_s * per_event:.2f} and "
-        f"{ingest_all_s * per_event:.2f} µs an event",
+        f"all of the server's processes meanwhile: {sums.server_rollup:.2f} and "
+        f"{sums.server_ingest:.2f} µs an event",
     )

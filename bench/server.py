@@ -102,9 +102,7 @@ def post_events(port: int, bodies: Sequence[bytes], *, secret: str) -> Sent:
     return sent
 
 
-def _client(
-    port: int, waiting: deque[bytes], headers: dict[str, str], failures: list[str]
-) -> None:
+def _client(port: int, waiting: deque[bytes], headers: dict[str, str], failures: list[str]) -> None:
     connection = http.client.HTTPConnection(HOST, port, timeout=120)
     try:
         while not failures:

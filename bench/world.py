@@ -16,7 +16,8 @@ from plans.operations.customers import CustomerRow, create_customers
 from plans.operations.meters import define_meter
 from plans.operations.publishing import publish_version
 from plans.operations.subscriptions import subscribe_many
-from plans.operations.versions import PriceRows, add_prices, create_plan, start_version
+from plans.operations.versions import add_prices, create_plan, start_version
+from plans.terms import PriceRows
 
 MONTH_START = datetime(2025, 1, 1, tzinfo=UTC)
 MONTH_END = datetime(2025, 2, 1, tzinfo=UTC)
@@ -40,7 +41,7 @@ KINDS = (
     Kind("job.calls", "calls", True),
 )
 
-FEE = Decimal("20")
+FEE = Decimal(20)
 TIERS = ((Decimal(50_000), Decimal("0.02")), (Decimal(200_000), Decimal("0.015")),
          (None, Decimal("0.01")))  # fmt: skip
 TOKENS_UNIT = Decimal(1000)
