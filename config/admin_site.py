@@ -1,6 +1,96 @@
-"""How the admin looks: unfold's settings."""
+"""How the admin looks and what its navigation offers: unfold's settings."""
 
-from typing import Any
+from typing import Any, NamedTuple
+
+from django.http import HttpRequest
+from django.templatetags.static import static
+from django.urls import NoReverseMatch, reverse
+
+
+class Entry(NamedTuple):
+    """An entry of the navigation: its list, and the permission to read it ("" for superusers)."""
+
+    title: str
+    icon: str
+    view: str
+    permission: str
+
+
+NAVIGATION: tuple[tuple[str, tuple[Entry, ...]], ...] = (
+    (
+        "",
+        (Entry("Home", "home", "index", "any"),),
+    ),
+    (
+        "Billing",
+        (
+            Entry("Customers", "groups", "plans_customer_changelist", "plans.view_customer"),
+            Entry(
+                "Statements",
+                "receipt_long",
+                "billing_statement_changelist",
+                "billing.view_statement",
+            ),
+        ),
+    ),
+    (
+        "What is sold",
+        (
+            Entry("Plans", "sell", "plans_plan_changelist", "plans.view_plan"),
+            Entry("Versions", "history", "plans_planversion_changelist", "plans.view_planversion"),
+            Entry("Meters", "speed", "plans_meter_changelist", "plans.view_meter"),
+        ),
+    ),
+    (
+        "Usage",
+        (
+            Entry("Usage events", "bolt", "usage_event_changelist", "usage.view_event"),
+            Entry(
+                "Quarantine",
+                "report",
+                "usage_quarantinedevent_changelist",
+                "usage.view_quarantinedevent",
+            ),
+            Entry("Imports", "upload_file", "usage_importrun_changelist", "usage.view_importrun"),
+        ),
+    ),
+    (
+        "Operation",
+        (
+            Entry("API keys", "key", "usage_apikey_changelist", "usage.view_apikey"),
+            Entry(
+                "Schedule",
+                "schedule",
+                "django_celery_beat_periodictask_changelist",
+                "django_celery_beat.view_periodictask",
+            ),
+            Entry("Users", "person", "auth_user_changelist", "auth.view_user"),
+            Entry("Groups", "badge", "auth_group_changelist", "auth.view_group"),
+        ),
+    ),
+)
+
+
+def navigation(request: HttpRequest) -> list[dict[str, Any]]:
+    """Return the groups of the sidebar with the entries that the person may read."""
+    found = []
+    for title, entries in NAVIGATION:
+        items = [item for entry in entries if (item := _item(entry, request))]
+        if items:
+            found.append({"title": title or None, "separator": bool(title), "items": items})
+    return found
+
+
+def _item(entry: Entry, request: HttpRequest) -> dict[str, Any] | None:
+    """Return an entry as unfold wants it; None where its page is absent or closed to the person."""
+    if entry.permission != "any" and not request.user.has_perm(entry.permission):
+        return None
+    try:
+        link = reverse(f"admin:{entry.view}")
+    except NoReverseMatch:
+        return None
+    return {"title": entry.title, "icon": entry.icon, "link": link}
+
 
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "Tollgate",
@@ -10,5 +100,25 @@ UNFOLD: dict[str, Any] = {
     "SITE_URL": "/portal/",
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
+    "SHOW_BACK_BUTTON": True,
     "BORDER_RADIUS": "6px",
+    "DASHBOARD_CALLBACK": "config.admin_home.dashboard",
+    "STYLES": [lambda _: static("plans/admin.css")],
+    "SCRIPTS": [lambda _: static("plans/admin.js")],
+    "SIDEBAR": {"show_search": True, "show_all_applications": False, "navigation": navigation},
+    "COLORS": {
+        "primary": {
+            "50": "oklch(97.5% .012 233)",
+            "100": "oklch(94.5% .028 233)",
+            "200": "oklch(89% .055 233)",
+            "300": "oklch(81% .095 234)",
+            "400": "oklch(72% .125 236)",
+            "500": "oklch(61% .13 240)",
+            "600": "oklch(51% .125 243)",
+            "700": "oklch(44.5% .11 244)",
+            "800": "oklch(38.5% .09 245)",
+            "900": "oklch(33% .072 246)",
+            "950": "oklch(25.5% .055 248)",
+        },
+    },
 }

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from django.db.models import Prefetch, Q
 
-from plans.models import MatrixRate, Plan, PlanVersion, Price, Subscription
+from plans.models import MatrixRate, Meter, Plan, PlanVersion, Price, Subscription
 
 
 class VersionInForce(NamedTuple):
@@ -77,6 +77,11 @@ def plans_with_terms(*, keys: Collection[str] = ()) -> list[Plan]:
             Prefetch("versions__prices__rates", MatrixRate.objects.order_by("position", "id")),
         )
     )
+
+
+def all_meters() -> list[Meter]:
+    """Return every meter by key."""
+    return list(Meter.objects.order_by("key"))
 
 
 def subscribers_after(*, plan_id: int, at: datetime) -> int:

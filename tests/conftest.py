@@ -14,8 +14,10 @@ os.environ["DEBUG"] = "false"
 pytest_plugins = [
     "tests.fixtures.broker",
     "tests.fixtures.browser",
-    "tests.fixtures.world",
+    "tests.fixtures.staff",
+    "tests.fixtures.statements",
     "tests.fixtures.usage",
+    "tests.fixtures.world",
 ]
 
 hypothesis.settings.register_profile("default", deadline=None, max_examples=100)

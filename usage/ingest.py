@@ -326,7 +326,7 @@ def _find_value_fault(data: dict[str, Any], rule: ValueRule) -> Fault | None:
 
 
 # What JSON calls a number. PostgreSQL and Python would both take more than that, and not the same.
-_NUMERIC_TEXT = re.compile(r"-?(?:0|[1-9][0-9]{0,40})(?:\.[0-9]{1,40})?")
+_NUMERIC_TEXT = re.compile(r"[0-9]{1,18}(?:\.[0-9]+)?")
 
 
 def _number_fault(value: object) -> str:

@@ -5,10 +5,19 @@ event table, and so are the hours by which a window does not begin or end at the
 midnight. All of it is one statement, so that it is one snapshot.
 """
 
-from collections.abc import Sequence
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from django.db import connection
+
+from plans.models.meters import Aggregation
+from usage import reading_sql
+from usage.meters import HIGHEST, MeterSpec, load_meters
+from usage.reading_sql import Known
 
 
 class Window(NamedTuple):
@@ -39,18 +48,6 @@ class UsageRead(NamedTuple):
     horizon: int
 
 
-def read_usage(windows: Sequence[Window]) -> UsageRead:
-    """Read all meters over all windows in a fixed number of queries."""
-    raise NotImplementedError
-
-
-def read_transactions(
-    windows: Sequence[Window], *, meter_ids: Sequence[int]
-) -> dict[tuple[int, int], tuple[Decimal, ...]]:
-    """Return each event's value in the order of time by (window reference, meter id)."""
-    raise NotImplementedError
-
-
 class Span(NamedTuple):
     """A span of a customer's time that was read at ``horizon``, under the caller's reference."""
 
@@ -61,9 +58,122 @@ class Span(NamedTuple):
     horizon: int
 
 
+class ReadingKeepsMoving(Exception):
+    """The rollups or meters changed under every attempt to read; try again."""
+
+    code = "reading_keeps_moving"
+    http_status = 503
+
+
+_ATTEMPTS = 5
+_Row = tuple[int, int, int | None, list[str], Decimal, str]
+
+
+def read_usage(windows: Sequence[Window]) -> UsageRead:
+    """Read all meters over all windows in a fixed number of queries.
+
+    A level (`time_weighted`) is weighed up to the window's end, also where that lies ahead: end a
+    window of a running period at the present. Raises ReadingKeepsMoving.
+    """
+    for _ in range(_ATTEMPTS):
+        known = _load_known()
+        statement, parameters = reading_sql.usage(known, windows=_windows_json(windows))
+        with connection.cursor() as cursor:
+            cursor.execute(statement, parameters)
+            rows = cursor.fetchall()
+        # The statement also says what it saw of the state and the meters, so a run that came
+        # between is noticed; the first row has nothing else.
+        horizon, token = rows[0][:2]
+        if token == known.token:
+            found = [row[2:] for row in rows if row[2] is not None]
+            return UsageRead(_readings(found, known.meters), horizon)
+    raise ReadingKeepsMoving("Usage is being computed anew. Try again in a moment.")
+
+
+def _load_known() -> Known:
+    with connection.cursor() as cursor:
+        cursor.execute(reading_sql.KNOWN)
+        horizon, meters, token = cursor.fetchone()
+    return Known(load_meters(), json.loads(meters), horizon, token)
+
+
+def _windows_json(windows: Iterable[Window]) -> str:
+    return json.dumps(
+        [
+            {"r": window.ref, "c": window.customer_id, "s": str(window.start), "e": str(window.end)}
+            for window in windows
+        ]
+    )
+
+
+def _readings(rows: Iterable[_Row], meters: Sequence[MeterSpec]) -> dict[int, dict[int, Reading]]:
+    parts: dict[tuple[int, int], list[_Row]] = defaultdict(list)
+    for row in rows:
+        parts[row[0], row[1]].append(row)
+    highest = {meter.id for meter in meters if meter.aggregation in HIGHEST}
+    readings: dict[int, dict[int, Reading]] = defaultdict(dict)
+    for (ref, meter_id), found in parts.items():
+        readings[ref][meter_id] = _reading(found, join=max if meter_id in highest else _plus)
+    return dict(readings)
+
+
+def _plus(one: Decimal, other: Decimal) -> Decimal:
+    return one + other
+
+
+def _reading(rows: Sequence[_Row], *, join: Callable[[Decimal, Decimal], Decimal]) -> Reading:
+    """Bring together a meter's parts by dimensions and workspace.
+
+    A part is marked `cell` or `workspace` where it is for one of them alone: unique values of the
+    whole are not the sum of those of the workspaces.
+    """
+    cells: dict[tuple[str, ...], Decimal] = {}
+    workspaces: dict[int | None, Decimal] = {}
+    for _, _, workspace, values, quantity, mark in rows:
+        if mark != "workspace":
+            key = tuple(values)
+            cells[key] = join(cells[key], quantity) if key in cells else quantity
+        if mark != "cell":
+            workspaces[workspace] = workspaces.get(workspace, Decimal(0)) + quantity
+    return Reading(
+        tuple(sorted(cells.items())),
+        tuple(sorted(workspaces.items(), key=lambda item: (item[0] is not None, item[0] or 0))),
+    )
+
+
+def read_transactions(
+    windows: Sequence[Window], *, meter_ids: Sequence[int]
+) -> dict[tuple[int, int], tuple[Decimal, ...]]:
+    """Return each event's value in the order of time by (window reference, meter id)."""
+    wanted = set(meter_ids)
+    meters = [
+        meter
+        for meter in load_meters()
+        if meter.id in wanted and meter.aggregation != Aggregation.UNIQUE_COUNT
+    ]
+    if not windows or not meters:
+        return {}
+    statement, parameters = reading_sql.transactions(meters, windows=_windows_json(windows))
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        values: dict[tuple[int, int], list[Decimal]] = defaultdict(list)
+        for ref, meter_id, quantity in cursor.fetchall():
+            values[ref, meter_id].append(quantity)
+    return {key: tuple(found) for key, found in values.items()}
+
+
 def touched_since(spans: Sequence[Span]) -> set[int]:
     """Return the references of the spans for which events were stored after they were read.
 
-    May name a span that was in truth read whole (an event stored while it was read), never miss one.
+    May name a span that was in truth read whole (an event stored while it was read), never miss
+    one.
     """
-    raise NotImplementedError
+    said: list[dict[str, Any]] = [
+        {"r": ref, "c": customer_id, "s": str(start), "e": str(end), "h": horizon}
+        for ref, customer_id, start, end, horizon in spans
+    ]
+    if not said:
+        return set()
+    with connection.cursor() as cursor:
+        cursor.execute(reading_sql.TOUCHED, [json.dumps(said)])
+        return {ref for (ref,) in cursor.fetchall()}

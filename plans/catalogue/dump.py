@@ -11,7 +11,7 @@ from plans.catalogue.schema import MODELS
 from plans.errors import OperationError
 from plans.models import MatrixRate, Meter, Plan, PlanVersion, Price, Tier
 from plans.models.prices import ChargeModel
-from plans.queries import plans_with_terms
+from plans.queries import all_meters, plans_with_terms
 from plans.terms import PriceRows, plain
 
 _NAMES = {column: name for name, column in COLUMNS.items()}
@@ -24,7 +24,7 @@ class UnknownPlan(OperationError):
 
 
 def dump(*, keys: Collection[str] = ()) -> str:
-    """Return plans, all of them where no key is given, and their meters as one YAML document.
+    """Return plans and their meters, everything where no key is given, as one YAML document.
 
     Raises UnknownPlan.
     """
@@ -32,11 +32,10 @@ def dump(*, keys: Collection[str] = ()) -> str:
     missing = set(keys) - {plan.key for plan in plans}
     if missing:
         raise UnknownPlan(f"There is no plan {', '.join(sorted(missing))}.", field="keys")
-    return yaml_text.write(document(plans))
+    return yaml_text.write(document(plans, meters=_read_by(plans) if keys else all_meters()))
 
 
-def document(plans: Sequence[Plan]) -> dict[str, Any]:
-    """Return prefetched plans and the meters that they read as a document's content."""
+def _read_by(plans: Sequence[Plan]) -> list[Meter]:
     meters = {
         price.meter.key: price.meter
         for plan in plans
@@ -44,9 +43,14 @@ def document(plans: Sequence[Plan]) -> dict[str, Any]:
         for price in version.prices.all()
         if price.meter is not None
     }
+    return [meters[key] for key in sorted(meters)]
+
+
+def document(plans: Sequence[Plan], *, meters: Sequence[Meter]) -> dict[str, Any]:
+    """Return prefetched plans and meters as a document's content."""
     content: dict[str, Any] = {}
     if meters:
-        content["meters"] = [meter_content(meters[key]) for key in sorted(meters)]
+        content["meters"] = [meter_content(meter) for meter in meters]
     content["plans"] = [plan_content(plan) for plan in plans]
     return content
 

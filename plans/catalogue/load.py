@@ -22,6 +22,7 @@ from plans.models import Meter, Plan, PlanVersion
 from plans.operations.meters import define_meter
 from plans.operations.publishing import publish_version, retire_version
 from plans.operations.versions import add_prices, create_plan, describe_plan, start_version
+from plans.queries import all_meters
 from plans.terms import PriceRows, VersionTerms, terms_of
 
 
@@ -40,7 +41,7 @@ def load_sources(
     sources: Iterable[Source], *, publish: bool, by: AbstractBaseUser | None, now: datetime
 ) -> list[Loaded]:
     """Check all documents, then store them in one transaction; see ``load``."""
-    stored = {meter.key: meter for meter in Meter.objects.all()}
+    stored = {meter.key: meter for meter in all_meters()}
     return load(read_sources(sources, stored_meters=stored), publish=publish, by=by, now=now)
 
 

@@ -47,6 +47,13 @@ def _construct_map(loader: _Loader, node: MappingNode) -> dict[str, Any]:
     return found
 
 
+def _construct_text(_loader: _Loader, node: ScalarNode) -> str:
+    text: str = node.value
+    if "\0" in text or any("\ud800" <= char <= "\udfff" for char in text):
+        raise _marked("The text holds a character that cannot be stored.", node.start_mark)
+    return text
+
+
 _Loader.yaml_implicit_resolvers = {}
 for _tag, _pattern, _first in (
     ("bool", r"true|false", "tf"),
@@ -61,6 +68,7 @@ for _tag, _pattern, _first in (
     )
 _Loader.yaml_implicit_resolvers[""] = [("tag:yaml.org,2002:null", re.compile("^$"))]
 _Loader.add_constructor("tag:yaml.org,2002:map", _construct_map)
+_Loader.add_constructor("tag:yaml.org,2002:str", _construct_text)
 
 
 class _Dumper(yaml.SafeDumper):
@@ -74,8 +82,8 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _represent_text(dumper: _Dumper, text: str) -> ScalarNode:
-    digits = bool(re.match(r"[-+.0-9]", text))
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if digits else None)
+    quoted = bool(re.match(r"[-+.0-9]", text)) or not text.isprintable()
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if quoted else None)
 
 
 _Dumper.add_representer(str, _represent_text)

@@ -46,6 +46,10 @@ MODEL_COLUMNS: dict[str, tuple[str, ...]] = {
     ChargeModel.EVENT_AMOUNT: (),
     ChargeModel.MATRIX: ("unit_size", "default_amount"),
 }
+TIERED_MODELS = frozenset(
+    (ChargeModel.GRADUATED, ChargeModel.VOLUME, ChargeModel.GRADUATED_PERCENTAGE)
+)
+RATED_MODELS = frozenset((ChargeModel.MATRIX,))
 
 
 class Price(models.Model):

@@ -1,0 +1,253 @@
+"""A line of a statement with its explanation, as plain values. Pure: rows are read by ``pages``."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from billing.statements.build import ADJUSTMENT
+from billing.statements.values import Line
+from billing.statements.words import exact_amount, line_in_words
+from billing.wording import Money, Quantity, Span
+from plans.models.meters import Aggregation
+from plans.rating import Adjustment, Part
+from plans.rating.money import HUNDRED, ONE, over, times, total
+
+_CHANGES: Mapping[str, str] = {
+    "proration": "Share of the period",
+    "allowance": "Included",
+    "discount": "Discount",
+    "maximum": "Lowered to the maximum",
+    "minimum": "Raised to the minimum",
+}
+_MEASURES: Mapping[Aggregation, str] = {
+    Aggregation.COUNT: "each event counts once",
+    Aggregation.SUM: "added up over the events",
+    Aggregation.MAX: "the highest value",
+    Aggregation.LATEST: "the latest value",
+    Aggregation.UNIQUE_COUNT: "different values are counted",
+    Aggregation.TIME_WEIGHTED: "level times duration",
+}
+_SHARES_ADD_UP = {Aggregation.COUNT, Aggregation.SUM, Aggregation.LATEST, Aggregation.TIME_WEIGHTED}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeterRef:
+    """What was measured."""
+
+    id: int
+    key: str
+    name: str
+    unit: str
+    aggregation: str
+    dimensions: tuple[str, ...]
+
+    @property
+    def measures(self) -> str:
+        """Say to a reader how the meter counts."""
+        return _MEASURES[Aggregation(self.aggregation)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanRef:
+    """The plan version that priced a line."""
+
+    version_id: int
+    key: str
+    name: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.name}, version {self.number}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """What the keys and ids on lines stand for."""
+
+    meters: Mapping[str, MeterRef]
+    plans: Mapping[int, PlanRef]
+    workspaces: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartRow:
+    """A tier, or another step of the charge: a quantity at a rate, and a fee."""
+
+    label: str
+    quantity: Quantity | None
+    rate: str
+    flat: Money | None
+    amount: Money
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeRow:
+    """What an allowance, a discount or a bound changed."""
+
+    kind: str
+    label: str
+    quantity: Quantity | None
+    amount: Money | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShareRow:
+    """A workspace's part of the meter's usage; a share only where the parts add up."""
+
+    key: str
+    name: str
+    quantity: Quantity
+    share: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainedLine:
+    """A line and everything that says why it is what it is."""
+
+    position: int
+    kind: str
+    description: str
+    span: Span
+    quantity: Quantity
+    metered: Quantity
+    amount: Money
+    exact: Money
+    words: str
+    parts: tuple[PartRow, ...]
+    changes: tuple[ChangeRow, ...]
+    shares: tuple[ShareRow, ...]
+    cells: tuple[str, ...]
+    meter: MeterRef | None
+    plan: PlanRef
+    price_key: str
+    line_key: str
+    origin_id: int | None
+    origin_number: str
+    billed: Money | None
+    rated: Money | None
+
+    @property
+    def is_adjustment(self) -> bool:
+        """Say whether the line corrects an earlier statement."""
+        return self.kind == ADJUSTMENT
+
+    @property
+    def before_charge(self) -> tuple[ChangeRow, ...]:
+        """Return what changed the quantity before it was priced."""
+        return tuple(change for change in self.changes if change.amount is None)
+
+    @property
+    def after_charge(self) -> tuple[ChangeRow, ...]:
+        """Return what changed the amount after the quantity was priced."""
+        return tuple(change for change in self.changes if change.amount is not None)
+
+    @property
+    def has_fees(self) -> bool:
+        """Say whether a tier has a flat fee beside its price, which then needs a column."""
+        return any(part.flat is not None and part.quantity is not None for part in self.parts)
+
+    @property
+    def is_rounded(self) -> bool:
+        """Say whether the parts had more decimals than the currency has."""
+        result = self.rated if self.rated is not None else self.amount
+        return self.exact != result
+
+    @property
+    def shows_quantity(self) -> bool:
+        """Say whether the line has a quantity; a flat fee has none."""
+        return self.meter is not None and bool(self.metered.value or self.quantity.value)
+
+
+def explained(
+    line: Line, *, position: int, currency: str, zone: str, names: Names
+) -> ExplainedLine:
+    """Return a line as plain values. Raises KeyError where ``names`` lacks its plan or meter."""
+    why = line.explanation
+    meter = names.meters[line.meter] if line.meter else None
+    return ExplainedLine(
+        position=position,
+        kind=line.kind,
+        description=line.description,
+        span=Span(line.start, line.end, zone),
+        quantity=Quantity(line.quantity, line.unit),
+        metered=Quantity(line.usage_quantity, line.unit),
+        amount=Money(line.amount, currency),
+        exact=Money(exact_amount(line), currency),
+        words=line_in_words(line, currency=currency, zone=zone),
+        parts=tuple(_part_row(part, unit=line.unit, currency=currency) for part in why.parts),
+        changes=tuple(_changes(why.adjustments, unit=line.unit, currency=currency)),
+        shares=share_rows(why.workspaces, meter=meter, workspaces=names.workspaces),
+        cells=tuple(cell_words(cell, meter=meter) for cell in why.cells),
+        meter=meter,
+        plan=names.plans[line.version],
+        price_key=line.price_key,
+        line_key=line.line_key,
+        origin_id=line.origin,
+        origin_number=why.origin_number,
+        billed=_money(why.billed, currency),
+        rated=_money(why.rated, currency),
+    )
+
+
+def share_rows(
+    shares: Iterable[tuple[str, Decimal]], *, meter: MeterRef | None, workspaces: Mapping[str, str]
+) -> tuple[ShareRow, ...]:
+    """Return each workspace's usage of a meter, the largest first."""
+    rows = sorted(shares, key=lambda row: (-row[1], row[0]))
+    unit = meter.unit if meter else ""
+    whole = total(quantity for _, quantity in rows)
+    add_up = meter is not None and meter.aggregation in _SHARES_ADD_UP and whole > 0
+    return tuple(
+        ShareRow(
+            key=key,
+            name=workspaces.get(key, key) if key else "Not in a workspace",
+            quantity=Quantity(quantity, unit),
+            share=f"{over(times(quantity, HUNDRED), whole):.1f}%" if add_up else "",
+        )
+        for key, quantity in rows
+    )
+
+
+def cell_words(cell: tuple[str, ...], *, meter: MeterRef | None) -> str:
+    """Write dimension values with their names: model large, region eu."""
+    names = meter.dimensions if meter and len(meter.dimensions) == len(cell) else ("",) * len(cell)
+    pairs = zip(names, cell, strict=True)
+    return ", ".join(f"{name} {value or '(none)'}".strip() for name, value in pairs)
+
+
+def _part_row(part: Part, *, unit: str, currency: str) -> PartRow:
+    priced = part.unit_amount is not None
+    return PartRow(
+        label=part.label[:1].upper() + part.label[1:],
+        quantity=Quantity(part.quantity) if priced else None,
+        rate=_rate(part, unit=unit, currency=currency),
+        flat=Money(part.flat_amount, currency) if part.flat_amount else None,
+        amount=Money(part.amount, currency),
+    )
+
+
+def _rate(part: Part, *, unit: str, currency: str) -> str:
+    if part.unit_amount is None:
+        return ""
+    percent = f"{Quantity(part.unit_amount)}%"
+    if part.unit_size == HUNDRED and part.label.startswith(percent):
+        return percent
+    amount = str(Money(part.unit_amount, currency))
+    if part.unit_size == ONE:
+        return amount
+    return f"{amount} per {Quantity(part.unit_size, unit)}"
+
+
+def _changes(changes: Iterable[Adjustment], *, unit: str, currency: str) -> Iterator[ChangeRow]:
+    for change in changes:
+        quantity = change.quantity
+        yield ChangeRow(
+            kind=change.kind,
+            label=_CHANGES[change.kind],
+            quantity=Quantity(quantity, unit) if quantity is not None else None,
+            amount=_money(change.amount, currency),
+        )
+
+
+def _money(amount: Decimal | None, currency: str) -> Money | None:
+    return None if amount is None else Money(amount, currency)

@@ -1,0 +1,36 @@
+"""When Beat closes months. Rows: finance sees and edits them in the admin."""
+
+from usage.schedule import Entry
+
+ENTRIES = (
+    Entry(
+        name="Open and draft statements",
+        task="billing.tasks.open_and_draft",
+        description="Drafts each statement at 02:00 in its customer's time zone after the period.",
+        every_minutes=15,
+    ),
+    Entry(
+        name="Refresh drafts",
+        task="billing.tasks.refresh",
+        description="Builds drafts again through their grace time, with the usage that came since.",
+        every_minutes=60,
+    ),
+    Entry(
+        name="Finalise statements",
+        task="billing.tasks.finalise_due",
+        description="Finalises drafts whose grace time is over, or sends them to review.",
+        every_minutes=15,
+    ),
+    Entry(
+        name="Retry parked customers",
+        task="billing.tasks.retry_parked",
+        description="Tries parked statements again; success clears them.",
+        crontab=(("hour", "1"), ("minute", "30")),
+    ),
+    Entry(
+        name="Verify statements",
+        task="billing.tasks.verify",
+        description="Builds all finalised statements again from their facts and compares.",
+        crontab=(("hour", "4"), ("minute", "0"), ("day_of_week", "sunday")),
+    ),
+)

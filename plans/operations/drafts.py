@@ -1,0 +1,164 @@
+"""Edit what is not published yet: a draft's terms, its prices and their order."""
+
+from collections.abc import Sequence
+from typing import Any, Literal, TypeVar
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
+from django.db.models import Field
+
+from plans import locks
+from plans.errors import OperationError, Problem, refusing
+from plans.models import MatrixRate, PlanVersion, Price, Tier
+from plans.models.prices import MODEL_COLUMNS, RATED_MODELS, TIERED_MODELS
+from plans.operations.versions import (
+    PriceKeyTaken,
+    add_price,
+    clean_problems,
+    create_plan,
+    refuse_frozen,
+    refuse_invalid,
+    start_version,
+)
+
+Row = TypeVar("Row", Tier, MatrixRate)
+
+_MODEL_COLUMNS = frozenset(column for columns in MODEL_COLUMNS.values() for column in columns)
+
+
+class PriceGone(OperationError):
+    """Someone else removed the price meanwhile."""
+
+    code = "price_gone"
+
+
+class CurrencyFixed(OperationError):
+    """The plan bills in another currency since its first published version."""
+
+    code = "currency_fixed"
+
+
+@transaction.atomic
+def start_plan(
+    *, key: str, name: str, description: str, currency: str, by: AbstractBaseUser | None
+) -> PlanVersion:
+    """Create a plan with its first draft, and return the draft.
+
+    Raises PlanInvalid, PlanKeyTaken.
+    """
+    plan = create_plan(key=key, name=name, description=description)
+    return start_version(plan=plan, currency=currency, by=by)
+
+
+@transaction.atomic
+def change_draft(*, version: PlanVersion, currency: str, note: str) -> PlanVersion:
+    """Change a draft's currency and note. Raises VersionFrozen, PlanInvalid."""
+    draft = locks.version(version_id=version.pk)
+    refuse_frozen(draft)
+    draft.currency = currency
+    draft.note = note
+    refuse_invalid(clean_problems(draft))
+    draft.save(update_fields=["currency", "note"])
+    return draft
+
+
+@transaction.atomic
+def delete_draft(*, version: PlanVersion) -> None:
+    """Delete a draft with its prices. Raises VersionFrozen."""
+    draft = locks.version(version_id=version.pk)
+    refuse_frozen(draft)
+    draft.delete()
+
+
+@transaction.atomic
+def save_price(
+    *,
+    version: PlanVersion,
+    price: Price,
+    tiers: Sequence[Tier],
+    rates: Sequence[MatrixRate],
+) -> Price:
+    """Store a draft's price with exactly these tiers and rates; a new price becomes the last.
+
+    What the price's charge model does not read is put back to its default, so that a change of
+    the model leaves nothing behind. Raises VersionFrozen, PlanInvalid, PriceKeyTaken, PriceGone.
+    """
+    refuse_frozen(locks.version(version_id=version.pk))
+    tiers = [_unsaved(tier) for tier in tiers] if price.model in TIERED_MODELS else []
+    rates = [_unsaved(rate) for rate in rates] if price.model in RATED_MODELS else []
+    _forget_unused(price)
+    if price.pk is None:
+        return add_price(version=version, price=price, tiers=tiers, rates=rates)
+    return _replace(version, price, tiers, rates)
+
+
+@transaction.atomic
+def remove_price(*, price: Price) -> None:
+    """Remove a price from its draft. Raises VersionFrozen; a price that is gone stays gone."""
+    refuse_frozen(locks.version(version_id=price.version_id))
+    Price.objects.filter(pk=price.pk).delete()
+
+
+@transaction.atomic
+def move_price(*, price: Price, by: Literal[-1, 1]) -> None:
+    """Move a price one place up or down in its draft; at the end of the list it stays.
+
+    Raises VersionFrozen.
+    """
+    refuse_frozen(locks.version(version_id=price.version_id))
+    rows = list(Price.objects.filter(version_id=price.version_id).order_by("position", "pk"))
+    here = next((index for index, row in enumerate(rows) if row.pk == price.pk), None)
+    if here is None:
+        raise PriceGone("The price was removed meanwhile.")
+    there = min(max(here + by, 0), len(rows) - 1)
+    rows.insert(there, rows.pop(here))
+    for position, row in enumerate(rows):
+        row.position = position
+    Price.objects.bulk_update(rows, ["position"])
+
+
+def _replace(
+    version: PlanVersion, price: Price, tiers: Sequence[Tier], rates: Sequence[MatrixRate]
+) -> Price:
+    if not Price.objects.filter(pk=price.pk, version_id=version.pk).exists():
+        raise PriceGone("The price was removed meanwhile. Add it again.")
+    refuse_invalid(_problems(price, tiers, rates))
+    price.tiers.all().delete()
+    price.rates.all().delete()
+    refusal = PriceKeyTaken(f"Another price of the version has the key “{price.key}”.", field="key")
+    with refusing({"one_price_per_key": refusal}):
+        price.save(force_update=True)
+    for tier in tiers:
+        tier.price = price
+    for position, rate in enumerate(rates):
+        rate.price, rate.position = price, position
+    Tier.objects.bulk_create(tiers)
+    MatrixRate.objects.bulk_create(rates)
+    return price
+
+
+def _problems(
+    price: Price, tiers: Sequence[Tier], rates: Sequence[MatrixRate]
+) -> tuple[Problem, ...]:
+    found = list(clean_problems(price, exclude=("version", "meter")))
+    for index, tier in enumerate(tiers):
+        found += clean_problems(tier, path=f"tiers[{index}]", exclude=("price",))
+    for index, rate in enumerate(rates):
+        found += clean_problems(rate, path=f"rates[{index}]", exclude=("price",))
+    return tuple(found)
+
+
+def _forget_unused(price: Price) -> None:
+    for column in _MODEL_COLUMNS - set(MODEL_COLUMNS[price.model]):
+        setattr(price, column, _default(column))
+
+
+def _default(column: str) -> object:
+    field: Field[Any, Any] = Price._meta.get_field(column)  # type: ignore[assignment]
+    return field.get_default()
+
+
+def _unsaved(row: Row) -> Row:
+    row.pk = None
+    row._state.adding = True
+    return row
