@@ -69,6 +69,9 @@ def store_drafts(
         cursor.execute(_STORE_DRAFTS, {"rows": rows, "horizon": loaded.horizon, "now": now})
 
 
+# `status || ''` keeps the planner from thinking, by statistics of the month before, that hardly any
+# row has the status: it would then read the whole table and compare each row with each that is
+# written.
 _STORE_DRAFTS = """
 UPDATE billing_statement s
 SET status = 'draft', total = d.total, adjustments_total = d.adjustments, line_count = d.lines,
@@ -76,7 +79,7 @@ SET status = 'draft', total = d.total, adjustments_total = d.adjustments, line_c
     claimed_until = NULL, parked_at = NULL, parked_code = '', parked_reason = ''
 FROM jsonb_to_recordset(%(rows)s::jsonb) AS d(
     id bigint, total numeric, adjustments numeric, lines int, facts text, lines_hash text)
-WHERE s.id = d.id AND s.status <> 'finalised'
+WHERE s.id = d.id AND s.status || '' <> 'finalised'
 """
 
 
@@ -164,7 +167,7 @@ SET status = 'finalised', finalised_at = %(now)s, claimed_until = NULL,
     content_hash = d.content_hash
 FROM jsonb_to_recordset(%(rows)s::jsonb) AS d(
     id bigint, sequence int, number text, previous_hash text, content_hash text)
-WHERE s.id = d.id AND s.status IN ('draft', 'review')
+WHERE s.id = d.id AND s.status || '' IN ('draft', 'review')
 """
 
 
