@@ -20,6 +20,7 @@ class Claimed(NamedTuple):
 
     period: Period
     facts: str
+    horizon: int
     lines_hash: str
     line_count: int
     approved: bool
@@ -37,7 +38,7 @@ FROM plans_customer c,
       ORDER BY {order}, s.id LIMIT %(limit)s FOR NO KEY UPDATE OF s SKIP LOCKED) AS ready
 WHERE s.id = ready.id AND c.id = s.customer_id
 RETURNING s.id, s.customer_id, c.key, s.currency, c.time_zone, s.period_start, s.period_end,
-          {stored}, s.lines_hash, s.line_count, s.approved_at IS NOT NULL,
+          {stored}, s.horizon, s.lines_hash, s.line_count, s.approved_at IS NOT NULL,
           c.requires_review AND s.approved_at IS NULL
 """
 

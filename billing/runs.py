@@ -18,6 +18,7 @@ from billing.locks import Claimed, Scope, claim_due, claim_stale, claim_to_final
 from billing.models import Statement
 from billing.statements.build import build
 from billing.statements.facts import Loaded, load_facts
+from billing.statements.freshness import Drafted, find_stale
 from billing.statements.operations import Built, finalise, send_to_review, store_drafts
 from billing.statements.values import canonical
 from plans import rating
@@ -191,6 +192,8 @@ def _finalise(claimed: Sequence[Claimed], *, now: datetime) -> RunReport:
 
 
 def _bring_up_to_date(claimed: Sequence[Claimed], *, now: datetime) -> dict[int, Failure]:
+    stale = find_stale([Drafted(item.period, item.facts, item.horizon) for item in claimed])
+    claimed = [item for item in claimed if item.period.id in stale]
     if not claimed:
         return {}
     loaded = load_facts([item.period for item in claimed])

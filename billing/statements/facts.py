@@ -66,7 +66,7 @@ def load_facts(periods: Sequence[Period], *, usage_until: datetime | None = None
     A period whose subscriptions are not priced throughout gets NoVersionInForce in ``errors``.
     """
     horizon = current_horizon()
-    slices, errors = _slices(periods)
+    slices, errors = slices_of(periods)
     late = load_late([period.customer_id for period in periods])
     terms = terms_of({item.version for item in slices} | late.versions)
     segments, unpriced = _segments(slices, periods=periods, terms=terms, usage_until=usage_until)
@@ -101,7 +101,7 @@ ORDER BY w.ref, s.starts_at, v.effective_from
 """
 
 
-def _slices(
+def slices_of(
     periods: Sequence[Period],
 ) -> tuple[list[_Slice], dict[int, rating.RatingError]]:
     """Cut each period where a subscription or a version begins or ends, in one query."""
