@@ -28,7 +28,8 @@ from config.env import PROJECT_DIR, Environment, load_environment
 HOST = "127.0.0.1"
 WEB_WORKERS = 2
 WEB_THREADS = 8
-_STOP_LIMIT_S = 20
+_STOP_LIMIT_S = 10
+_ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _FILE_OF_PROCESSES = "serving"
 
 
@@ -48,7 +49,6 @@ class Services:
         self._logs.mkdir(exist_ok=True)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._stopping = threading.Event()
-        self._lock = threading.Lock()
         self.failure: str | None = None
 
     def start(self, *, name: str, command: list[str], environment: Mapping[str, str]) -> None:
@@ -91,17 +91,16 @@ class Services:
     def stop(self) -> None:
         """End every process and its children: kindly first, then without mercy."""
         self._stopping.set()
-        with self._lock:
-            for process in self._processes.values():
-                if process.poll() is None:
-                    process.terminate()
-            deadline = time.monotonic() + _STOP_LIMIT_S
-            for process in self._processes.values():
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(timeout=max(0.1, deadline - time.monotonic()))
-                _kill_group(process.pid)
-                process.wait()
-            (self._home / _FILE_OF_PROCESSES).unlink(missing_ok=True)
+        for process in self._processes.values():
+            if process.poll() is None:
+                process.terminate()
+        deadline = time.monotonic() + _STOP_LIMIT_S
+        for process in self._processes.values():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=max(0.1, deadline - time.monotonic()))
+            _kill_group(process.pid)
+            process.wait()
+        (self._home / _FILE_OF_PROCESSES).unlink(missing_ok=True)
 
     def _describe(self, name: str, status: int) -> str:
         log = self._logs / f"{name}.log"
@@ -113,7 +112,9 @@ class Services:
 
 
 @contextlib.contextmanager
-def running(*, port: int = 8000, host: str = HOST, wait_s: float = 120) -> Iterator[Services]:
+def running(
+    *, port: int = 8000, host: str = HOST, wait_s: float = 120, beat: bool = True
+) -> Iterator[Services]:
     """Run web server, worker and beat for the length of a `with` block (main thread only).
 
     The block begins once /healthz answers. A SIGTERM ends it with KeyboardInterrupt; the end of
@@ -132,7 +133,7 @@ def running(*, port: int = 8000, host: str = HOST, wait_s: float = 120) -> Itera
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         _record(env.home, os.getpid())
-        _start_all(services, env=env, host=host, port=port)
+        _start_all(services, env=env, host=host, port=port, beat=beat)
         threading.Thread(target=services.watch, daemon=True).start()
         _wait_until_healthy(services, wait_s=wait_s)
         yield services
@@ -140,7 +141,8 @@ def running(*, port: int = 8000, host: str = HOST, wait_s: float = 120) -> Itera
         services.check()
         raise
     finally:
-        services.stop()
+        with _undisturbed():
+            services.stop()
         signal.signal(signal.SIGTERM, before)
 
 
@@ -174,7 +176,7 @@ def _recorded(home: Path) -> tuple[psutil.Process | None, list[psutil.Process]]:
     return (found[0] if found else None), [process for process in found[1:] if process is not None]
 
 
-def _start_all(services: Services, *, env: Environment, host: str, port: int) -> None:
+def _start_all(services: Services, *, env: Environment, host: str, port: int, beat: bool) -> None:
     python = sys.executable
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}
     pool = {} if env.database_pool else {"DATABASE_POOL": str(WEB_THREADS)}
@@ -193,11 +195,12 @@ def _start_all(services: Services, *, env: Environment, host: str, port: int) ->
         command=[*celery, "worker", "--loglevel=INFO", "--concurrency=2"],
         environment=environment,
     )
-    services.start(
-        name="beat",
-        command=[*celery, "beat", "--loglevel=INFO", "--pidfile="],
-        environment=environment,
-    )
+    if beat:
+        services.start(
+            name="beat",
+            command=[*celery, "beat", "--loglevel=INFO", "--pidfile="],
+            environment=environment,
+        )
 
 
 def _wait_until_healthy(services: Services, *, wait_s: float) -> None:
@@ -229,6 +232,17 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 def _record(home: Path, pid: int) -> None:
     with (home / _FILE_OF_PROCESSES).open("a") as kept:
         kept.write(f"{pid} {psutil.Process(pid).create_time()!r}\n")
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let no second signal interrupt the stopping: it would leave processes behind."""
+    before = [(number, signal.signal(number, signal.SIG_IGN)) for number in _ENDING_SIGNALS]
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
 
 
 def _same_process(line: str) -> psutil.Process | None:

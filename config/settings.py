@@ -12,7 +12,7 @@ from config.env import PROJECT_DIR, load_environment
 
 ENVIRONMENT = load_environment()
 IS_DEPLOYMENT = ENVIRONMENT.is_deployment
-IS_SECURE = IS_DEPLOYMENT and not ENVIRONMENT.debug
+IS_SECURE = IS_DEPLOYMENT and not (ENVIRONMENT.debug or ENVIRONMENT.plain_http)
 
 BASE_DIR = PROJECT_DIR
 DEBUG = ENVIRONMENT.debug

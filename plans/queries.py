@@ -6,7 +6,16 @@ from typing import NamedTuple
 
 from django.db.models import Prefetch, Q
 
-from plans.models import MatrixRate, Meter, Plan, PlanVersion, Price, Subscription
+from plans.models import (
+    Customer,
+    MatrixRate,
+    Meter,
+    Plan,
+    PlanVersion,
+    Price,
+    Subject,
+    Subscription,
+)
 
 
 class VersionInForce(NamedTuple):
@@ -44,6 +53,17 @@ def versions_in_force(
         for version_id, plan_id, starts, ends in rows
         if starts is not None
     ]
+
+
+def customers_of_subjects(*, keys: Collection[str]) -> dict[str, int]:
+    """Return the customer's id of each key of a customer or workspace that there is."""
+    return dict(Subject.objects.filter(key__in=keys).values_list("key", "customer_id"))
+
+
+def never_subscribed(*, customer_ids: Collection[int]) -> list[int]:
+    """Return the ids of those customers that have no subscription at all."""
+    customers = Customer.objects.filter(id__in=customer_ids, subscriptions=None)
+    return list(customers.order_by("id").values_list("id", flat=True))
 
 
 def published_versions(*, plan_id: int) -> list[PlanVersion]:

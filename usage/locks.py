@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from django.db import connection
 
-from usage.models import RollupState
+from usage.models import ImportRun, RollupState
 
 
 def lock_rollup_state() -> RollupState:
@@ -33,3 +33,8 @@ def lock_waiting(*, ids: Sequence[int]) -> list[tuple[int, str]]:
             [list(ids)],
         )
         return list(cursor.fetchall())
+
+
+def lock_import_run(*, run_id: int) -> ImportRun:
+    """Lock an import's row: one process at a time stores a batch of it."""
+    return ImportRun.objects.select_for_update(of=("self",)).get(pk=run_id)

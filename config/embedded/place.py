@@ -180,6 +180,14 @@ def port_is_free(*, host: str, port: int) -> bool:
     return True
 
 
+def free_port(*, host: str) -> int:
+    """Return a port at which a server could listen now."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
 def reachable_binaries(*, place: Place, binaries: Path, program: str, version: str) -> Path:
     """Return a folder like `binaries` that the services' user can run `program` from.
 

@@ -69,13 +69,21 @@ def subscribe(
 
 
 @transaction.atomic
-def subscribe_many(*, customer_ids: Collection[int], plan: Plan, starts_at: datetime) -> set[int]:
-    """Put customers on a plan from a time on, by calendar month; return the ids newly put on it.
+def subscribe_many(
+    *,
+    customer_ids: Collection[int],
+    plan: Plan,
+    starts_at: datetime,
+    ends_at: datetime | None = None,
+) -> set[int]:
+    """Put customers on a plan over ``[starts_at, ends_at)``, by calendar month; return who is new.
 
-    A customer with any subscription at that time or later is left as it is, and its id is not
-    returned. Raises NoVersionInForce, CurrencyMismatch; then none is subscribed.
+    A customer with any subscription in that time is left as it is, and its id is not returned.
+    Raises SubscriptionDateRefused, NoVersionInForce, CurrencyMismatch; then none is subscribed.
     """
-    currency = _currency_over(plan, starts_at=starts_at, ends_at=None)
+    if ends_at is not None and ends_at <= starts_at:
+        raise SubscriptionDateRefused("A subscription ends after it starts.", field="ends_at")
+    currency = _currency_over(plan, starts_at=starts_at, ends_at=ends_at)
     others = Customer.objects.filter(id__in=customer_ids).exclude(currency=currency)
     wrong = list(others.order_by("key").values_list("key", "currency")[:10])
     if wrong:
@@ -83,11 +91,11 @@ def subscribe_many(*, customer_ids: Collection[int], plan: Plan, starts_at: date
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            INSERT INTO plans_subscription (customer_id, plan_id, starts_at, created_at)
-            SELECT id, %s, %s, statement_timestamp() FROM unnest(%s::bigint[]) AS ids(id)
+            INSERT INTO plans_subscription (customer_id, plan_id, starts_at, ends_at, created_at)
+            SELECT id, %s, %s, %s, statement_timestamp() FROM unnest(%s::bigint[]) AS ids(id)
             ON CONFLICT DO NOTHING RETURNING customer_id
             """,
-            [plan.pk, starts_at, list(customer_ids)],
+            [plan.pk, starts_at, ends_at, list(customer_ids)],
         )
         return {row[0] for row in cursor.fetchall()}
 

@@ -1,0 +1,210 @@
+"""Bill the shipped pricing systems as a service and Beat would: HTTP in, tasks, statements out.
+
+Each run makes customers of its own and limits every task to them, so that it can be repeated on a
+database in use and moves no other customer's statement.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from itertools import islice
+from typing import Any, NamedTuple
+
+import httpx
+from django.db.models import Q
+
+from billing import tasks as billing_tasks
+from billing.models import Statement, StatementLine
+from config.systems.compare import BilledLine, BilledStatement, differences
+from plans.catalogue.load import load
+from plans.catalogue.systems import System, catalogue_of, events, month_after
+from plans.models import Customer, Plan
+from plans.operations.customers import create_customer, create_workspace
+from plans.operations.subscriptions import subscribe
+from usage import tasks as usage_tasks
+from usage.models import Scope
+from usage.operations.api_keys import issue_key, revoke_key
+
+SOURCE = "tollgate/systems"
+BATCH = 1000
+WAIT_S = 180
+
+
+class SystemsStuck(Exception):
+    """The API refused an event, or no worker took the tasks in time."""
+
+    code = "systems_stuck"
+
+
+class Subject(NamedTuple):
+    """A system, and the customer that this run bills on it."""
+
+    system: System
+    customer: Customer
+
+
+class Outcome(NamedTuple):
+    """A system's totals as they were billed, and how they differ from what they must be."""
+
+    system: System
+    totals: tuple[Decimal, ...]
+    currency: str
+    differences: list[str]
+
+
+def month_to_bill(now: datetime) -> date:
+    """Return the first day of a month that, like the month after it, is surely over at ``now``."""
+    return (now.replace(day=1) - timedelta(days=75)).date().replace(day=1)
+
+
+def bill(
+    systems: Sequence[System], *, url: str, host: str, run: str, month: date, now: datetime
+) -> list[Outcome]:
+    """Bill each system for its months and compare; ``run`` names the customers of this run.
+
+    A Celery worker must be running beside the server at ``url``. Raises SystemsStuck,
+    CatalogueInvalid, and httpx.HTTPError where the server cannot be reached.
+    """
+    load(catalogue_of(systems), publish=True, by=None, now=now)
+    subjects = [_subscribe(system, run=run, month=month, now=now) for system in systems]
+    _send(subjects, url=url, host=host, run=run, now=now)
+    _close(subjects, run=run)
+    return [_outcome(subject) for subject in subjects]
+
+
+def _subscribe(system: System, *, run: str, month: date, now: datetime) -> Subject:
+    plan = Plan.objects.get(key=system.plan)
+    version = plan.versions.order_by("number").last()
+    assert version is not None
+    customer = create_customer(
+        key=_key(run, system.system),
+        name=f"{system.system}, {system.title}",
+        currency=version.currency,
+        grace_hours=0,
+    )
+    for name in system.workspaces:
+        create_workspace(customer=customer, key=_key(customer.key, name), name=f"Team {name}")
+    end = month
+    for _ in system.expected:
+        end = month_after(end)
+    subscribe(
+        customer=customer, plan=plan, starts_at=_midnight(month), ends_at=_midnight(end), now=now
+    )
+    return Subject(system, customer)
+
+
+def _send(subjects: Sequence[Subject], *, url: str, host: str, run: str, now: datetime) -> None:
+    """Post all events in batches, each twice: a sender repeats what it is unsure of."""
+    key, secret = issue_key(name=f"Pricing systems, {run}", scopes=[Scope.INGEST], now=now)
+    headers = {
+        "Authorization": f"Bearer {secret}",
+        "Content-Type": "application/cloudevents-batch+json",
+        "Prefer": "return=representation",
+        "Host": host,
+        "X-Forwarded-Proto": "https",
+    }
+    try:
+        with httpx.Client(base_url=url, headers=headers, timeout=60) as client:
+            for batch in _batches(_cloud_events(subjects, run=run)):
+                _post(client, batch, accepted=len(batch))
+                _post(client, batch, accepted=0)
+    finally:
+        revoke_key(key_id=key.pk, now=now)
+
+
+def _post(client: httpx.Client, batch: list[dict[str, Any]], *, accepted: int) -> None:
+    answer = client.post("/api/v1/events", json=batch)
+    if answer.status_code != 200 or answer.json()["accepted"] != accepted:
+        raise SystemsStuck(
+            f"POST /api/v1/events answered {answer.status_code}: {answer.text[:500]}"
+        )
+
+
+def _cloud_events(subjects: Sequence[Subject], *, run: str) -> Iterator[dict[str, Any]]:
+    for system, customer in subjects:
+        for number, event in enumerate(events(system)):
+            name = event.workspace
+            yield {
+                "specversion": "1.0",
+                "id": f"{run}.{system.system}.{number}",
+                "source": SOURCE,
+                "type": event.type,
+                "subject": _key(customer.key, name) if name else customer.key,
+                "time": event.time.isoformat(),
+                "data": event.data,
+            }
+
+
+def _batches(cloud_events: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    while batch := list(islice(cloud_events, BATCH)):
+        yield batch
+
+
+def _close(subjects: Sequence[Subject], *, run: str) -> None:
+    """Send the tasks that Beat sends, limited to this run's customers, and wait for each step."""
+    ids = [customer.pk for _, customer in subjects]
+    wanted = sum(len(system.expected) for system, _ in subjects)
+    settled = Statement.objects.filter(customer_id__in=ids)
+    usage_tasks.roll_up.delay()
+    billing_tasks.open_and_draft.delay(ids)
+    drafted = settled.exclude(status="due", parked_at=None)
+    _wait_until(lambda: drafted.count() >= wanted, what=f"{wanted} drafts of the run {run}")
+    billing_tasks.finalise_due.delay(ids)
+    waiting = settled.filter(parked_at=None).exclude(Q(status="finalised") | Q(status="review"))
+    parked = settled.exclude(parked_at=None).values("customer_id")
+    waiting = waiting.exclude(customer_id__in=parked)
+    _wait_until(lambda: not waiting.exists(), what=f"{wanted} statements of the run {run}")
+
+
+def _wait_until(done: Callable[[], bool], *, what: str) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not done():
+        if time.monotonic() > deadline:
+            raise SystemsStuck(f"No worker made {what} within {WAIT_S} seconds.")
+        time.sleep(0.1)
+
+
+def _outcome(subject: Subject) -> Outcome:
+    system, customer = subject
+    rows = Statement.objects.filter(customer=customer).order_by("period_start")
+    statements = [_billed(row, customer=customer) for row in rows]
+    return Outcome(
+        system=system,
+        totals=tuple(statement.total for statement in statements),
+        currency=customer.currency,
+        differences=differences(statements, system.expected),
+    )
+
+
+def _billed(row: Statement, *, customer: Customer) -> BilledStatement:
+    return BilledStatement(
+        status=row.status,
+        reason=row.parked_reason,
+        total=row.total,
+        lines=tuple(_line(line, customer=customer) for line in row.lines.order_by("position")),
+    )
+
+
+def _line(line: StatementLine, *, customer: Customer) -> BilledLine:
+    explanation: dict[str, Any] = line.explanation
+    return BilledLine(
+        price=line.price_key,
+        line=line.line_key,
+        description=line.description,
+        quantity=line.quantity,
+        amount=line.amount,
+        parts=tuple(Decimal(part["quantity"]) for part in explanation.get("parts", ())),
+        workspaces={
+            key.removeprefix(f"{customer.key}."): Decimal(share)
+            for key, share in explanation.get("workspaces", ())
+        },
+    )
+
+
+def _key(*parts: str) -> str:
+    return ".".join(parts)
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)

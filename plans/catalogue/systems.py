@@ -1,0 +1,109 @@
+"""The shipped pricing systems: a plan, a month of usage, and the statement that must come of it.
+
+Each file of ``templates/systems`` is one. Dates in it are written with ``{month}`` and
+``{next_month}``, so that it can be billed for any month.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from plans.catalogue import yaml_text
+from plans.catalogue.document import Catalogue, read_contents
+
+FOLDER: Final = Path(__file__).with_name("templates") / "systems"
+
+
+class Generator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``count`` events with the same data, ``every_s`` seconds apart, the first at ``time``."""
+
+    type: str
+    data: dict[str, Any]
+    time: datetime
+    count: int = 1
+    every_s: int = 60
+    workspace: str = ""
+
+
+class ExpectedLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A line as it must stand on the statement.
+
+    ``parts`` are the quantities of its parts (packages, say) and ``workspaces`` the shares by the
+    workspaces' names in the file; each is compared only where it is stated.
+    """
+
+    price: str
+    description: str
+    quantity: Decimal
+    amount: Decimal
+    line: str = ""
+    parts: tuple[Decimal, ...] = ()
+    workspaces: dict[str, Decimal] = {}
+
+
+class ExpectedStatement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The statement of one month."""
+
+    total: Decimal
+    lines: tuple[ExpectedLine, ...]
+
+
+class System(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One pricing system. The expected statements are those of ``month`` and the ones after."""
+
+    system: str
+    title: str
+    plan: str
+    catalogue: dict[str, Any]
+    usage: tuple[Generator, ...]
+    expected: tuple[ExpectedStatement, ...]
+    workspaces: tuple[str, ...] = ()
+
+
+class UsageEvent(NamedTuple):
+    """One event of a system; ``workspace`` is empty for the customer itself."""
+
+    type: str
+    workspace: str
+    time: datetime
+    data: dict[str, Any]
+
+
+def read_systems(*, month: date) -> list[System]:
+    """Return all shipped systems by name, their dates counted from the month's first day."""
+    return [read_system(path, month=month) for path in sorted(FOLDER.glob("*.yaml"))]
+
+
+def read_system(path: Path, *, month: date) -> System:
+    """Return one system. Raises CatalogueInvalid, msgspec.ValidationError on a bad file."""
+    text = yaml_text.read_text(path)
+    text = text.replace("{month}", f"{month:%Y-%m}")
+    text = text.replace("{next_month}", f"{month_after(month):%Y-%m}")
+    return msgspec.convert(yaml_text.parse(text, name=path.name), System)
+
+
+def catalogue_of(systems: Sequence[System]) -> Catalogue:
+    """Return the meters and plans of all systems. Raises CatalogueInvalid."""
+    contents = [(f"{system.system}.yaml", system.catalogue) for system in systems]
+    return read_contents(contents, stored_meters={})
+
+
+def events(system: System) -> Iterator[UsageEvent]:
+    """Yield the system's events in the order of the file."""
+    for generator in system.usage:
+        for number in range(generator.count):
+            yield UsageEvent(
+                type=generator.type,
+                workspace=generator.workspace,
+                time=generator.time + timedelta(seconds=number * generator.every_s),
+                data=generator.data,
+            )
+
+
+def month_after(month: date) -> date:
+    """Return the first day of the month after that of a date."""
+    return (month.replace(day=1) + timedelta(days=32)).replace(day=1)
