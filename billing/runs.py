@@ -19,8 +19,8 @@ from django.db import DatabaseError, connection
 from billing.locks import Claimed, Scope, claim_due, claim_stale, claim_to_finalise
 from billing.models import Statement
 from billing.statements.build import build
-from billing.statements.facts import Loaded, load_facts, stand
-from billing.statements.late import late_customers
+from billing.statements.facts import Loaded, load_facts
+from billing.statements.freshness import Drafted, find_stale
 from billing.statements.operations import (
     Built,
     ClaimLost,
@@ -29,9 +29,7 @@ from billing.statements.operations import (
     send_to_review,
     store_drafts,
 )
-from billing.statements.values import facts_from
 from plans import rating
-from usage.queries import Span, touched_since
 
 logger = logging.getLogger(__name__)
 
@@ -214,11 +212,11 @@ def _finalise(claimed: Sequence[Claimed], *, now: datetime) -> RunReport:
 
 
 def _bring_up_to_date(drafts: Sequence[Claimed], *, now: datetime) -> dict[int, Failure]:
-    """Build again the drafts whose facts may have changed since; the others stand."""
+    """Build the stale drafts again; the others stand: the same facts give the same lines."""
     if not drafts:
         return {}
-    outdated = _outdated(drafts)
-    changed = [item for item in drafts if item.period.id in outdated]
+    stale = find_stale([Drafted(item.period, item.facts, item.horizon) for item in drafts])
+    changed = [item for item in drafts if item.period.id in stale]
     if not changed:
         return {}
     loaded = load_facts([item.period for item in changed])
@@ -226,25 +224,6 @@ def _bring_up_to_date(drafts: Sequence[Claimed], *, now: datetime) -> dict[int, 
     if built:
         store_drafts(built, loaded=loaded, claimed=changed, now=now)
     return failures
-
-
-def _outdated(drafts: Sequence[Claimed]) -> set[int]:
-    """Return the ids of drafts with usage since, in their own or a finalised period, or new terms.
-
-    Facts are made of usage, of subscriptions and versions, and of late usage: where none of them
-    moved, reading them again would give the same facts, and the same facts give the same lines.
-    """
-    periods = [item.period for item in drafts]
-    spans = [
-        Span(period.id, period.customer_id, period.start, period.end, item.horizon)
-        for item, period in zip(drafts, periods, strict=True)
-    ]
-    late = late_customers([period.customer_id for period in periods])
-    standing = stand({item.period.id: facts_from(item.facts) for item in drafts}, periods=periods)
-    outdated = touched_since(spans) | {
-        period.id for period in periods if period.customer_id in late
-    }
-    return outdated | ({period.id for period in periods} - standing)
 
 
 _PARK = """

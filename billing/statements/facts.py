@@ -66,7 +66,7 @@ def load_facts(periods: Sequence[Period], *, usage_until: datetime | None = None
     A period whose subscriptions are not priced throughout gets NoVersionInForce in ``errors``.
     """
     horizon = current_horizon()
-    slices, errors = _slices(periods)
+    slices, errors = slices_of(periods)
     late = load_late([period.customer_id for period in periods])
     terms = terms_of({item.version for item in slices} | late.versions)
     segments, unpriced = _segments(slices, periods=periods, terms=terms, usage_until=usage_until)
@@ -107,7 +107,7 @@ ORDER BY w.ref, s.starts_at, v.effective_from
 _SliceRow = tuple[int, int, date | None, int | None, datetime, datetime, bool, bool, bool]
 
 
-def _slices(
+def slices_of(
     periods: Sequence[Period],
 ) -> tuple[list[_Slice], dict[int, rating.RatingError]]:
     """Cut each period where a subscription or a version begins or ends, in one query."""
@@ -161,19 +161,6 @@ def _gap(at: datetime) -> NoVersionInForce:
 @lru_cache(maxsize=4096)
 def _whole(anchor: date | None, zone: str, at: datetime) -> rating.Period:
     return rating.billing_period(anchor=anchor, zone=zone, at=at)
-
-
-def stand(facts_by_id: Mapping[int, Facts], *, periods: Sequence[Period]) -> set[int]:
-    """Return the ids whose segments are still those of their facts, usage aside."""
-    slices, _ = _slices(periods)
-    now: dict[int, list[tuple[int, datetime, datetime, bool]]] = {}
-    for item in slices:
-        now.setdefault(item.ref, []).append((item.version, item.start, item.end, item.opens))
-    return {
-        ref
-        for ref, facts in facts_by_id.items()
-        if now.get(ref, []) == [(s.version, s.start, s.end, s.opens) for s in facts.segments]
-    }
 
 
 def _segments(

@@ -44,7 +44,7 @@ def load_late(customer_ids: Collection[int]) -> Late:
     Each later statement has looked at all earlier ones, so what a customer's last finalised
     statement was read at bounds what can be new.
     """
-    touched = late_customers(customer_ids)
+    touched = customers_with_late_usage(customer_ids)
     if not touched:
         return _NOTHING
     statements = _touched_statements(touched)
@@ -65,8 +65,8 @@ def load_late(customer_ids: Collection[int]) -> Late:
     return Late(by_customer, versions)
 
 
-def late_customers(customer_ids: Collection[int]) -> set[int]:
-    """Return the customers with usage in finalised periods that their statements did not see."""
+def customers_with_late_usage(customer_ids: Collection[int]) -> set[int]:
+    """Return the customers that got usage in finalised periods since the last was read."""
     return touched_since(_whole_spans(customer_ids))
 
 

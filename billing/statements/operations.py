@@ -85,6 +85,9 @@ def store_drafts(
         _copy_lines(built, loaded=loaded)
 
 
+# `status || ''` keeps the planner from thinking, by statistics of the month before, that hardly any
+# row has the status: it would then read the whole table and compare each row with each that is
+# written.
 _STORE_DRAFTS = """
 UPDATE billing_statement s
 SET status = 'draft', total = d.total, adjustments_total = d.adjustments, line_count = d.lines,
@@ -92,7 +95,7 @@ SET status = 'draft', total = d.total, adjustments_total = d.adjustments, line_c
     parked_at = NULL, parked_code = '', parked_reason = ''
 FROM jsonb_to_recordset(%(rows)s::jsonb) AS d(
     id bigint, total numeric, adjustments numeric, lines int, facts text, lines_hash text)
-WHERE s.id = d.id AND s.status IN ('due', 'draft') AND s.claimed_until = %(until)s
+WHERE s.id = d.id AND s.status || '' IN ('due', 'draft') AND s.claimed_until = %(until)s
 """
 
 
@@ -200,7 +203,7 @@ SET status = 'finalised', finalised_at = %(now)s, claimed_until = NULL,
     content_hash = d.content_hash
 FROM jsonb_to_recordset(%(rows)s::jsonb) AS d(
     id bigint, sequence int, number text, previous_hash text, content_hash text)
-WHERE s.id = d.id AND s.status IN ('draft', 'review') AND s.claimed_until = %(until)s
+WHERE s.id = d.id AND s.status || '' IN ('draft', 'review') AND s.claimed_until = %(until)s
 """
 
 
