@@ -143,8 +143,9 @@ def _rows(
         parts.append(
             Part(
                 f"""SELECT w.r AS ref, u.meter_id, u.workspace_id, u.dimensions, u.quantity{at}
-FROM w JOIN usage_rollup u ON u.customer_id = w.c AND u.day BETWEEN w.f AND w.l
-WHERE u.meter_id {_of(rolled)}""",  # noqa: S608
+FROM w CROSS JOIN LATERAL (
+    SELECT * FROM usage_rollup u WHERE u.customer_id = w.c AND u.day BETWEEN w.f AND w.l
+        AND u.meter_id {_of(rolled)} OFFSET 0) AS u""",  # noqa: S608
                 [],
             )
         )
