@@ -100,6 +100,11 @@ def day(of: date) -> str:
     return f"{of.day} {of:%B %Y}"
 
 
+def short_day(of: date) -> str:
+    """Write a day where the year is plain: 5 October."""
+    return f"{of.day} {of:%B}"
+
+
 def day_of(at: datetime, *, zone: str) -> str:
     """Write the day of an instant in a zone."""
     return day(at.astimezone(ZoneInfo(zone)).date())

@@ -4,27 +4,32 @@ Each provider answers for one kind of work and makes one read; ``PROVIDERS`` lis
 order of the page. A provider returns None for a person who may not see that work.
 """
 
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, NamedTuple, TypeVar
 
-from django.contrib import messages
-from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
-from django.views.decorators.http import require_POST
+from django.utils import timezone
 
-from billing.models import Statement
-from billing.runs import retry_parked
+from billing.queries.work import (
+    Waiting,
+    parked_statements,
+    statements_in_review,
+    unpriced_usage,
+)
 from plans.pricelist import drafts_waiting
 from usage.models import QuarantinedEvent
 
 _SHOWN: Final = 5
-_COUNTED: Final = 1000
+_COUNTED: Final = 50
+_UNPRICED_OF: Final = timedelta(days=62)
+
+Found = TypeVar("Found")
 
 
 class Row(NamedTuple):
-    """One piece of work. ``retry`` is an address that takes a POST to try it again."""
+    """One piece of work; ``retry`` is the page that tries it again."""
 
     title: str
     detail: str
@@ -33,18 +38,13 @@ class Row(NamedTuple):
 
 
 class WorkQueue(NamedTuple):
-    """One kind of work: how much there is (counted to 1,000), its list, and its first rows."""
+    """One kind of work: how much waits ("50+" where there is more), its list, its first rows."""
 
     title: str
-    waiting: int
+    counted: str
     link: str
     rows: Sequence[Row]
     quiet: str = "Nothing waits."
-
-    @property
-    def counted(self) -> str:
-        """Return the count as it is shown."""
-        return f"{_COUNTED:,}+" if self.waiting >= _COUNTED else f"{self.waiting:,}"
 
 
 Provider = Callable[[HttpRequest], WorkQueue | None]
@@ -62,10 +62,10 @@ def drafts(request: HttpRequest) -> WorkQueue | None:
     """Return the drafts that wait for publication."""
     if not request.user.has_perm("plans.view_planversion"):
         return None
-    rows = drafts_waiting()
+    shown, counted = _first(drafts_waiting()[: _COUNTED + 1])
     return WorkQueue(
         title="Drafts awaiting publication",
-        waiting=rows[:_COUNTED].count(),
+        counted=counted,
         link=_link("plans_planversion_changelist", "status=draft"),
         rows=[
             Row(
@@ -74,7 +74,7 @@ def drafts(request: HttpRequest) -> WorkQueue | None:
                 + (f", by {draft.created_by.get_username()}" if draft.created_by else ""),
                 link=_link("plans_planversion_change", pk=draft.pk),
             )
-            for draft in rows[:_SHOWN]
+            for draft in shown
         ],
     )
 
@@ -83,19 +83,18 @@ def statements_to_review(request: HttpRequest) -> WorkQueue | None:
     """Return the statements that a person must approve, those due first on top."""
     if not request.user.has_perm("billing.view_statement"):
         return None
-    rows = Statement.objects.filter(status=Statement.Status.REVIEW, parked_at=None)
+    found = statements_in_review(limit=_COUNTED)
     return WorkQueue(
         title="Statements to review",
-        waiting=rows[:_COUNTED].count(),
+        counted=_counted(len(found.rows), has_more=found.has_more),
         link=_link("billing_statement_changelist", "status__exact=review"),
         rows=[
             Row(
-                title=f"{each.customer.name}, {each.total:,.2f} {each.currency}",
-                detail=f"{_day(each.period_start)} to {_day(each.period_end)} UTC, "
-                f"to be finalised on {_day(each.finalise_due_at)}",
-                link=_link("billing_statement_change", pk=each.pk),
+                title=f"{each.head.customer_name}, {each.head.total}",
+                detail=f"{each.head.span} ({each.head.zone}), due on {each.head.final_from}",
+                link=_link("billing_statement_change", pk=each.head.id),
             )
-            for each in rows.select_related("customer").order_by("finalise_due_at")[:_SHOWN]
+            for each in found.rows[:_SHOWN]
         ],
     )
 
@@ -104,21 +103,23 @@ def parked_customers(request: HttpRequest) -> WorkQueue | None:
     """Return the customers whose statement was set aside, with the reason."""
     if not request.user.has_perm("billing.view_statement"):
         return None
-    rows = Statement.objects.filter(parked_at__isnull=False)
+    found = parked_statements(limit=_COUNTED)
+    may_retry = request.user.has_perm("billing.finalise_statement")
     return WorkQueue(
         title="Parked customers",
-        waiting=rows[:_COUNTED].count(),
+        counted=_counted(len(found.rows), has_more=found.has_more),
         link=_link("billing_statement_changelist", "parked_at__isempty=0"),
-        rows=[
-            Row(
-                title=each.customer.name,
-                detail=each.parked_reason,
-                link=_link("billing_statement_change", pk=each.pk),
-                retry=_retry(request, each),
-            )
-            for each in rows.select_related("customer").order_by("parked_at")[:_SHOWN]
-        ],
+        rows=[_parked(each, may_retry=may_retry) for each in found.rows[:_SHOWN]],
         quiet="No customer is set aside.",
+    )
+
+
+def _parked(each: Waiting, *, may_retry: bool) -> Row:
+    return Row(
+        title=f"{each.head.customer_name}, {each.head.span}",
+        detail=each.reason,
+        link=_link("billing_statement_change", pk=each.head.id),
+        retry=_link("billing_statement_retry", pk=each.head.id) if may_retry else "",
     )
 
 
@@ -126,10 +127,11 @@ def quarantined_events(request: HttpRequest) -> WorkQueue | None:
     """Return the events that could not be taken, with the reason."""
     if not request.user.has_perm("usage.view_quarantinedevent"):
         return None
-    rows = QuarantinedEvent.objects.filter(replayed_at=None, dismissed_at=None)
+    waiting = QuarantinedEvent.objects.filter(replayed_at=None, dismissed_at=None).order_by("id")
+    shown, counted = _first(waiting[: _COUNTED + 1])
     return WorkQueue(
         title="Quarantined events",
-        waiting=rows[:_COUNTED].count(),
+        counted=counted,
         link=_link("usage_quarantinedevent_changelist"),
         rows=[
             Row(
@@ -137,30 +139,51 @@ def quarantined_events(request: HttpRequest) -> WorkQueue | None:
                 detail=event.reason,
                 link=_link("usage_quarantinedevent_change", pk=event.pk),
             )
-            for event in rows.order_by("id")[:_SHOWN]
+            for event in shown
         ],
         quiet="Every event was taken.",
     )
 
 
-@require_POST
-def retry(request: HttpRequest, statement_id: int) -> HttpResponse:
-    """Let a parked statement be tried again by the next run."""
-    if not request.user.has_perm("billing.finalise_statement"):
-        raise PermissionDenied
-    if retry_parked(statement_ids=[statement_id]):
-        messages.success(request, "The statement is tried again with the next run.")
-    else:
-        messages.info(request, "The statement waits for the next run already.")
-    return HttpResponseRedirect(reverse("admin:index"))
+def unpriced(request: HttpRequest) -> WorkQueue | None:
+    """Return the usage of the last two months' statements that no plan prices."""
+    if not request.user.has_perm("billing.view_statement"):
+        return None
+    now = timezone.now()
+    found = unpriced_usage(start=now - _UNPRICED_OF, end=now, limit=_COUNTED + 1)
+    return WorkQueue(
+        title="Usage without a price",
+        counted=_counted(len(found), has_more=len(found) > _COUNTED),
+        link=_link("plans_meter_changelist"),
+        rows=[
+            Row(
+                title=each.meter_name,
+                detail=f"{each.quantity} of {each.customers} "
+                f"customer{'' if each.customers == 1 else 's'}, whose plans do not price it",
+                link=_link("plans_meter_changelist", f"q={each.meter_key}"),
+            )
+            for each in found[:_SHOWN]
+        ],
+        quiet="All usage of the last two months has a price.",
+    )
 
 
-def _retry(request: HttpRequest, statement: Statement) -> str:
-    may = request.user.has_perm("billing.finalise_statement")
-    return reverse("retry-parked", args=[statement.pk]) if may else ""
+PROVIDERS: list[Provider] = [
+    drafts,
+    statements_to_review,
+    parked_customers,
+    quarantined_events,
+    unpriced,
+]
 
 
-PROVIDERS: list[Provider] = [drafts, statements_to_review, parked_customers, quarantined_events]
+def _first(rows: Iterable[Found]) -> tuple[list[Found], str]:
+    found = list(rows)
+    return found[:_SHOWN], _counted(len(found), has_more=len(found) > _COUNTED)
+
+
+def _counted(rows: int, *, has_more: bool) -> str:
+    return f"{_COUNTED}+" if has_more else str(rows)
 
 
 def _link(view: str, query: str = "", *, pk: int | None = None) -> str:

@@ -39,6 +39,7 @@ class Environment:
     allowed_hosts: tuple[str, ...]
     csrf_trusted_origins: tuple[str, ...]
     behind_proxy: bool
+    plain_http: bool
     database_url: str | None
     database_pool: int
     broker_url: str | None
@@ -75,6 +76,7 @@ def read_environment(*, values: Mapping[str, str], project_dir: Path) -> Environ
         allowed_hosts=_read(values, "ALLOWED_HOSTS", _hosts, default=()),
         csrf_trusted_origins=_read(values, "CSRF_TRUSTED_ORIGINS", _origins, default=()),
         behind_proxy=_read(values, "BEHIND_PROXY", _boolean, default=False),
+        plain_http=_read(values, "PLAIN_HTTP", _boolean, default=False),
         database_url=_read(values, "DATABASE_URL", _database_url, default=None),
         database_pool=_read(values, "DATABASE_POOL", _pool_size, default=0),
         broker_url=_read(values, "BROKER_URL", _broker_url, default=None),

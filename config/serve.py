@@ -28,7 +28,8 @@ from config.env import PROJECT_DIR, Environment, load_environment
 HOST = "127.0.0.1"
 WEB_WORKERS = 2
 WEB_THREADS = 8
-_STOP_LIMIT_S = 20
+_STOP_LIMIT_S = 10
+_ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _FILE_OF_PROCESSES = "serving"
 
 
@@ -48,7 +49,6 @@ class Services:
         self._logs.mkdir(exist_ok=True)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._stopping = threading.Event()
-        self._lock = threading.Lock()
         self.failure: str | None = None
 
     def start(self, *, name: str, command: list[str], environment: Mapping[str, str]) -> None:
@@ -91,17 +91,16 @@ class Services:
     def stop(self) -> None:
         """End every process and its children: kindly first, then without mercy."""
         self._stopping.set()
-        with self._lock:
-            for process in self._processes.values():
-                if process.poll() is None:
-                    process.terminate()
-            deadline = time.monotonic() + _STOP_LIMIT_S
-            for process in self._processes.values():
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(timeout=max(0.1, deadline - time.monotonic()))
-                _kill_group(process.pid)
-                process.wait()
-            (self._home / _FILE_OF_PROCESSES).unlink(missing_ok=True)
+        for process in self._processes.values():
+            if process.poll() is None:
+                process.terminate()
+        deadline = time.monotonic() + _STOP_LIMIT_S
+        for process in self._processes.values():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=max(0.1, deadline - time.monotonic()))
+            _kill_group(process.pid)
+            process.wait()
+        (self._home / _FILE_OF_PROCESSES).unlink(missing_ok=True)
 
     def _describe(self, name: str, status: int) -> str:
         log = self._logs / f"{name}.log"
@@ -142,7 +141,8 @@ def running(
         services.check()
         raise
     finally:
-        services.stop()
+        with _undisturbed():
+            services.stop()
         signal.signal(signal.SIGTERM, before)
 
 
@@ -232,6 +232,17 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 def _record(home: Path, pid: int) -> None:
     with (home / _FILE_OF_PROCESSES).open("a") as kept:
         kept.write(f"{pid} {psutil.Process(pid).create_time()!r}\n")
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let no second signal interrupt the stopping: it would leave processes behind."""
+    before = [(number, signal.signal(number, signal.SIG_IGN)) for number in _ENDING_SIGNALS]
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
 
 
 def _same_process(line: str) -> psutil.Process | None:

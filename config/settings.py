@@ -12,7 +12,7 @@ from config.env import PROJECT_DIR, load_environment
 
 ENVIRONMENT = load_environment()
 IS_DEPLOYMENT = ENVIRONMENT.is_deployment
-IS_SECURE = IS_DEPLOYMENT and not ENVIRONMENT.debug
+IS_SECURE = IS_DEPLOYMENT and not (ENVIRONMENT.debug or ENVIRONMENT.plain_http)
 
 BASE_DIR = PROJECT_DIR
 DEBUG = ENVIRONMENT.debug
@@ -219,5 +219,8 @@ LOGGING = {
     "formatters": {"plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["console"], "level": "INFO"},
-    "loggers": {"django.server": {"handlers": ["console"], "propagate": False}},
+    "loggers": {
+        "django.server": {"handlers": ["console"], "propagate": False},
+        "httpx": {"level": "WARNING"},
+    },
 }

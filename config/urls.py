@@ -5,16 +5,14 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from config import admin_home, admin_registry
+from config import admin_registry
 from config.health import healthz
 
 admin_registry.register()
-retry_page = admin.site.admin_view(admin_home.retry)
 
 urlpatterns = [
     path("", RedirectView.as_view(url="/portal/", permanent=False), name="home"),
     path("healthz", healthz, name="healthz"),
-    path("admin/parked/<int:statement_id>/retry/", retry_page, name="retry-parked"),
     path("admin/", admin.site.urls),
     path("portal/", include("billing.portal.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from plans import rating
 from plans.rating.charge import number
-from plans.rating.money import times, total
+from plans.rating.money import over, times, total
 from plans.words import money
 
 SAMPLES: Final = (Decimal(1000), Decimal(10_000), Decimal(100_000))
@@ -24,7 +24,7 @@ class Example(NamedTuple):
 
 
 def examples(price: rating.Price, *, currency: str) -> tuple[Example, ...]:
-    """Return what sample quantities of a price cost; a price by 1,000 units has larger samples.
+    """Return what sample quantities of a price cost; a price per million units has larger samples.
 
     Raises RatingError for a price that cannot be rated; check it by ``rating.problems`` first.
     """
@@ -51,7 +51,7 @@ def _matrix_examples(price: rating.Price, model: rating.Matrix, currency: str) -
 
 def _scale(price: rating.Price) -> Decimal:
     size: Decimal = getattr(price.model, "unit_size", Decimal(1))
-    return max(size, Decimal(1))
+    return max(over(size, SAMPLES[0]), Decimal(1))
 
 
 def _quantity(sample: Decimal, price: rating.Price) -> str:

@@ -1,6 +1,6 @@
-"""Every row lock of the app, by name. Locks are taken plan first, then versions by primary key."""
+"""Every row lock of the app, by name. Plan first, then versions, then meters, by primary key."""
 
-from plans.models import Plan, PlanVersion, Subscription
+from plans.models import Meter, Plan, PlanVersion, Price, Subscription
 
 
 def plan(*, plan_id: int) -> Plan:
@@ -17,6 +17,13 @@ def versions_of(*, plan_id: int) -> list[PlanVersion]:
 def version(*, version_id: int) -> PlanVersion:
     """Lock a version's row, so that it is not published while its prices are written."""
     return PlanVersion.objects.select_for_update(of=("self",)).get(pk=version_id)
+
+
+def meters_of(*, version_id: int) -> list[Meter]:
+    """Lock the meters that a version's prices read, so that none is redefined meanwhile."""
+    read = Price.objects.filter(version_id=version_id).values("meter_id")
+    meters = Meter.objects.filter(pk__in=read)
+    return list(meters.select_for_update(of=("self",)).order_by("pk"))
 
 
 def subscription(*, subscription_id: int) -> Subscription:

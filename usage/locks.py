@@ -1,5 +1,7 @@
 """The locks of this app. Each is taken inside a transaction and held to its end."""
 
+from collections.abc import Sequence
+
 from django.db import connection
 
 from usage.models import ImportRun, RollupState
@@ -10,6 +12,27 @@ def lock_rollup_state() -> RollupState:
     with connection.cursor() as cursor:
         cursor.execute("SELECT usage_xid()")
     return RollupState.objects.select_for_update(of=("self",)).get()
+
+
+def hold_rollup_state() -> None:
+    """Keep the rollups from running until the transaction ends; readers may hold it together."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT id FROM usage_rollupstate FOR SHARE")
+
+
+def lock_waiting(*, ids: Sequence[int]) -> list[tuple[int, str]]:
+    """Lock those of these events that still wait in quarantine and that nobody else has locked.
+
+    Returns (id, payload as JSON text): as text, its numbers are exact.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id, payload::text FROM usage_quarantinedevent"
+            " WHERE id = ANY(%s) AND replayed_at IS NULL AND dismissed_at IS NULL"
+            " ORDER BY id FOR UPDATE SKIP LOCKED",
+            [list(ids)],
+        )
+        return list(cursor.fetchall())
 
 
 def lock_import_run(*, run_id: int) -> ImportRun:

@@ -24,6 +24,7 @@ _DIMENSIONS_BYTES_MAX = 2400
 SUMMED = frozenset({Aggregation.COUNT, Aggregation.SUM})
 HIGHEST = frozenset({Aggregation.MAX})
 LEVELS = frozenset({Aggregation.LATEST, Aggregation.TIME_WEIGHTED})
+_UNROUNDED = frozenset({Aggregation.COUNT, Aggregation.UNIQUE_COUNT})
 ROLLED = SUMMED | HIGHEST | LEVELS
 
 
@@ -82,7 +83,7 @@ def _spec(
         "fk": first,
         "fv": wanted.pop(first) if first is not None else None,
         "fm": wanted or None,
-        "g": rounding,
+        "g": rounding if aggregation not in _UNROUNDED else Rounding.NONE.value,
         "o": multiple,
     }
     return MeterSpec(meter_id, key, aggregation, definition)

@@ -12,12 +12,21 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from django.db import connection
+from django.db import connection, transaction
 
 from plans.models.meters import Aggregation
-from usage import reading_sql
+from plans.rating.money import ZERO, plus
+from usage import reading_sql, sql
+from usage.listing import CountedEvent, EventCursor, EventsPage, events_page
+from usage.locks import hold_rollup_state
 from usage.meters import HIGHEST, MeterSpec, load_meters
 from usage.reading_sql import Known
+
+__all__ = [
+    "CountedEvent", "EventCursor", "EventsPage", "Reading", "ReadingKeepsMoving", "Span",
+    "UsageRead", "Waiting", "Window", "events_page", "read_transactions", "read_usage",
+    "touched_since", "waiting_quarantine",
+]  # fmt: skip
 
 
 class Window(NamedTuple):
@@ -59,13 +68,13 @@ class Span(NamedTuple):
 
 
 class ReadingKeepsMoving(Exception):
-    """The rollups or meters changed under every attempt to read; try again."""
+    """The meters changed under every attempt to read; try again."""
 
     code = "reading_keeps_moving"
     http_status = 503
 
 
-_ATTEMPTS = 5
+_ATTEMPTS = 3
 _Row = tuple[int, int, int | None, list[str], Decimal, str]
 
 
@@ -76,18 +85,34 @@ def read_usage(windows: Sequence[Window]) -> UsageRead:
     window of a running period at the present. Raises ReadingKeepsMoving.
     """
     for _ in range(_ATTEMPTS):
-        known = _load_known()
-        statement, parameters = reading_sql.usage(known, windows=_windows_json(windows))
-        with connection.cursor() as cursor:
-            cursor.execute(statement, parameters)
-            rows = cursor.fetchall()
-        # The statement also says what it saw of the state and the meters, so a run that came
-        # between is noticed; the first row has nothing else.
-        horizon, token = rows[0][:2]
-        if token == known.token:
-            found = [row[2:] for row in rows if row[2] is not None]
-            return UsageRead(_readings(found, known.meters), horizon)
-    raise ReadingKeepsMoving("Usage is being computed anew. Try again in a moment.")
+        found = _read_at_once(windows)
+        if found is not None:
+            return found
+    # Rollups run without a pause: let them wait for this reading.
+    with transaction.atomic():
+        hold_rollup_state()
+        found = _read_at_once(windows)
+    if found is None:
+        raise ReadingKeepsMoving("A meter is being changed. Try again in a moment.")
+    return found
+
+
+def _read_at_once(windows: Sequence[Window]) -> UsageRead | None:
+    """Read in one statement; None where the rollups or meters changed just before it.
+
+    The statement is written for the horizon and the meters that were known before, and says
+    itself what it saw of them.
+    """
+    known = _load_known()
+    statement, parameters = reading_sql.usage(known, windows=_windows_json(windows))
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        rows = cursor.fetchall()
+    horizon, token = rows[0][:2]
+    if token != known.token:
+        return None
+    found = [row[2:] for row in rows if row[2] is not None]
+    return UsageRead(_readings(found, known.meters), horizon)
 
 
 def _load_known() -> Known:
@@ -113,12 +138,8 @@ def _readings(rows: Iterable[_Row], meters: Sequence[MeterSpec]) -> dict[int, di
     highest = {meter.id for meter in meters if meter.aggregation in HIGHEST}
     readings: dict[int, dict[int, Reading]] = defaultdict(dict)
     for (ref, meter_id), found in parts.items():
-        readings[ref][meter_id] = _reading(found, join=max if meter_id in highest else _plus)
+        readings[ref][meter_id] = _reading(found, join=max if meter_id in highest else plus)
     return dict(readings)
-
-
-def _plus(one: Decimal, other: Decimal) -> Decimal:
-    return one + other
 
 
 def _reading(rows: Sequence[_Row], *, join: Callable[[Decimal, Decimal], Decimal]) -> Reading:
@@ -134,7 +155,7 @@ def _reading(rows: Sequence[_Row], *, join: Callable[[Decimal, Decimal], Decimal
             key = tuple(values)
             cells[key] = join(cells[key], quantity) if key in cells else quantity
         if mark != "cell":
-            workspaces[workspace] = workspaces.get(workspace, Decimal(0)) + quantity
+            workspaces[workspace] = plus(workspaces.get(workspace, ZERO), quantity)
     return Reading(
         tuple(sorted(cells.items())),
         tuple(sorted(workspaces.items(), key=lambda item: (item[0] is not None, item[0] or 0))),
@@ -177,3 +198,19 @@ def touched_since(spans: Sequence[Span]) -> set[int]:
     with connection.cursor() as cursor:
         cursor.execute(reading_sql.TOUCHED, [json.dumps(said)])
         return {ref for (ref,) in cursor.fetchall()}
+
+
+class Waiting(NamedTuple):
+    """Events that wait in quarantine for one cause: the unknown subject or type, or a code."""
+
+    code: str
+    name: str
+    events: int
+    since: datetime
+
+
+def waiting_quarantine(*, limit: int = 20) -> list[Waiting]:
+    """Return what the quarantine waits for, the most events first."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql.WAITING, [limit])
+        return [Waiting(*row) for row in cursor.fetchall()]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from plans.models.meters import Aggregation
-from usage.meters import LEVELS, ROLLED, MeterSpec, metered_events, meters_json
+from usage.meters import ROLLED, MeterSpec, metered_events, meters_json
 
 
 class Known(NamedTuple):
@@ -24,12 +24,12 @@ class Part(NamedTuple):
 
 
 # Changes whenever the rollups, their horizon or any meter do.
-_TOKEN = """md5(concat(
+_STATE_OF_THINGS = """md5(concat(
     (SELECT s::text FROM usage_rollupstate s),
     (SELECT string_agg(m::text, ',' ORDER BY m.id) FROM plans_meter m)))"""
 
 KNOWN = f"""
-SELECT coalesce(max(horizon), 0), coalesce(max(meters::text), '{{}}'), {_TOKEN}
+SELECT coalesce(max(horizon), 0), coalesce(max(meters::text), '{{}}'), {_STATE_OF_THINGS}
 FROM usage_rollupstate
 """  # noqa: S608
 
@@ -78,7 +78,7 @@ def usage(known: Known, *, windows: str) -> tuple[str, list[Any]]:
     found = "\nUNION ALL\n".join(part.sql for part in parts) or _NOTHING
     statement = f"""
 WITH {_WINDOWS}
-SELECT usage_snapshot_horizon(), {_TOKEN}, found.*
+SELECT usage_snapshot_horizon(), {_STATE_OF_THINGS}, found.*
 FROM (SELECT) AS once LEFT JOIN ({found}) AS found ON true
 """  # noqa: S608
     return statement, [windows, *(each for part in parts for each in part.parameters)]

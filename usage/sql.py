@@ -1,4 +1,7 @@
-"""The SQL of ingest. Large parameters go as one JSON document: it is what PostgreSQL takes fastest."""
+"""The SQL of ingest.
+
+Large parameters go as one JSON document: it is what PostgreSQL takes fastest.
+"""
 
 from typing import Any
 
@@ -61,6 +64,30 @@ new AS (
 )
 SELECT r.n FROM r JOIN usage_quarantinedevent q ON q.source = r.s AND q.event_id = r.i
 WHERE CASE WHEN r.u THEN q.payload - 'time' <> r.payload - 'time' ELSE q.payload <> r.payload END
+"""
+
+# Waiting for what is there by now. One that failed for another reason waits for a person.
+REPLAYABLE = """
+SELECT q.id FROM usage_quarantinedevent q
+WHERE q.replayed_at IS NULL AND q.dismissed_at IS NULL AND q.id > %s
+    AND q.code IN ('unknown_subject', 'unknown_type')
+    AND EXISTS (SELECT FROM plans_subject s WHERE s.key = q.payload ->> 'subject')
+    AND EXISTS (SELECT FROM plans_meter m WHERE m.event_type = q.payload ->> 'type')
+ORDER BY q.id LIMIT %s
+"""
+
+WAITING_OF = """
+SELECT id FROM usage_quarantinedevent
+WHERE id = ANY(%s) AND replayed_at IS NULL AND dismissed_at IS NULL AND id > %s
+ORDER BY id LIMIT %s
+"""
+
+WAITING = """
+SELECT q.code, payload ->> CASE q.code WHEN 'unknown_subject' THEN 'subject' ELSE 'type' END,
+    count(*), min(q.received_at)
+FROM usage_quarantinedevent q
+WHERE q.replayed_at IS NULL AND q.dismissed_at IS NULL
+GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT %s
 """
 
 

@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.utils import timezone
 
-from usage.operations import partitions, rollup
+from usage.operations import partitions, quarantine, rollup
 
 SECONDS_MAX = 240
 
@@ -20,3 +20,9 @@ def roll_up() -> None:
 def keep_partitions() -> None:
     """Make the event tables of this month and the next three."""
     partitions.keep_partitions(now=timezone.now())
+
+
+@shared_task
+def replay_quarantine() -> None:
+    """Store the quarantined events whose customer or type is known by now."""
+    quarantine.replay(now=timezone.now())

@@ -28,39 +28,41 @@ class Finance:
     parked_reason: str
     times: tuple[tuple[str, str], ...]
     hashes: tuple[tuple[str, str], ...]
+    horizon: str
     has_facts: bool
 
 
 def finance_of(statement: Statement) -> Finance:
     """Return what finance sees of a statement read with its customer and without its facts."""
     customer: Customer = statement.customer
-
-    def at(instant: datetime | None) -> str:
-        return moment(instant, zone=customer.time_zone) if instant else NOTHING
-
+    zone = customer.time_zone
+    instants = (
+        ("Draft due", statement.draft_due_at),
+        ("Drafted", statement.drafted_at),
+        ("Can be finalised from", statement.finalise_due_at),
+        (_approved_by(statement), statement.approved_at),
+        ("Finalised", statement.finalised_at),
+    )
+    hashes = (
+        ("Content", statement.content_hash),
+        ("Lines", statement.lines_hash),
+        ("Statement before", statement.previous_hash),
+    )
     return Finance(
         status=statement.get_status_display(),
-        parked_since=at(statement.parked_at) if statement.parked_at else "",
+        parked_since=moment(statement.parked_at, zone=zone) if statement.parked_at else "",
         parked_code=statement.parked_code,
         parked_reason=statement.parked_reason,
-        times=(
-            ("Draft due", at(statement.draft_due_at)),
-            ("Drafted", at(statement.drafted_at)),
-            ("Can be finalised from", at(statement.finalise_due_at)),
-            ("Approved", at(statement.approved_at)),
-            ("Finalised", at(statement.finalised_at)),
-            (
-                "Usage read up to horizon",
-                f"{statement.horizon:,}" if statement.horizon else NOTHING,
-            ),
-        ),
-        hashes=(
-            ("Content", statement.content_hash),
-            ("Lines", statement.lines_hash),
-            ("Statement before", statement.previous_hash),
-        ),
+        times=tuple((name, moment(at, zone=zone)) for name, at in instants if at),
+        hashes=tuple((name, text) for name, text in hashes if text),
+        horizon=f"{statement.horizon:,}",
         has_facts=statement.drafted_at is not None,
     )
+
+
+def _approved_by(statement: Statement) -> str:
+    by = statement.approved_by
+    return f"Approved by {by.get_username()}" if by else "Approved"
 
 
 def approve_page(

@@ -238,7 +238,9 @@ class StatementAdmin(HouseAdmin):
             raise PermissionDenied
         if not object_id.isdigit():
             raise Http404
-        statement = get_object_or_404(self.get_queryset(request), pk=int(object_id))
+        statement = get_object_or_404(
+            self.get_queryset(request).select_related("approved_by"), pk=int(object_id)
+        )
         return statement, reverse("admin:billing_statement_change", args=[statement.pk])
 
 

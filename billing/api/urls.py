@@ -1,5 +1,10 @@
 """Addresses below /api/v1/."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from billing.api.views import StatementsView, StatementView
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("statements/", StatementsView.as_view(), name="statements"),
+    path("statements/<str:number>", StatementView.as_view(), name="statement"),
+]

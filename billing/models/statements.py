@@ -114,10 +114,16 @@ class Statement(models.Model):
                 name="statement_parked",
                 condition=models.Q(parked_at__isnull=False),
             ),
+            # For the list of what is used and not sold; see billing.queries.work.unpriced_usage.
+            models.Index(
+                fields=["period_end"],
+                name="statement_unpriced",
+                condition=models.Q(facts__contains='"unpriced":[['),
+            ),
         ]
 
     def __str__(self) -> str:
-        return self.number or f"statement of {self.period_start:%Y-%m-%d}"
+        return self.number or "Statement in preparation"
 
 
 class StatementLine(models.Model):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from billing.queries.current import CurrentUsage, DayUsage, MeterBreakdown
-from billing.wording import Quantity, day
+from billing.wording import Quantity, day, short_day
 
 SLOT = 20
 GAP = 4
@@ -65,8 +65,8 @@ def _card(found: MeterBreakdown) -> MeterCard:
     return MeterCard(
         breakdown=found,
         chart=chart_of(found.days, slots=slots, name=found.meter.name),
-        first_day=day(first),
-        last_day=day(last),
+        first_day=short_day(first),
+        last_day=short_day(last),
     )
 
 
@@ -76,7 +76,7 @@ def chart_of(days: Sequence[DayUsage], *, slots: int, name: str) -> Chart | None
     if highest is None or highest.quantity.value <= 0:
         return None
     peak = float(highest.quantity.value)
-    words = f"{highest.quantity} on {day(highest.day)}"
+    words = f"{highest.quantity} on {short_day(highest.day)}"
     return Chart(
         width=max(slots, len(days)) * SLOT,
         height=HEIGHT,

@@ -108,6 +108,7 @@ class ExplainedLine:
     kind: str
     description: str
     span: Span
+    unit: str
     quantity: Quantity
     metered: Quantity
     amount: Money
@@ -116,7 +117,7 @@ class ExplainedLine:
     parts: tuple[PartRow, ...]
     changes: tuple[ChangeRow, ...]
     shares: tuple[ShareRow, ...]
-    cells: tuple[str, ...]
+    cells: tuple[tuple[str, ...], ...]
     meter: MeterRef | None
     plan: PlanRef
     price_key: str
@@ -130,6 +131,11 @@ class ExplainedLine:
     def is_adjustment(self) -> bool:
         """Say whether the line corrects an earlier statement."""
         return self.kind == ADJUSTMENT
+
+    @property
+    def holds(self) -> tuple[str, ...]:
+        """Return in words the dimension values whose usage a line of a matrix holds."""
+        return tuple(cell_words(cell, meter=self.meter) for cell in self.cells)
 
     @property
     def before_charge(self) -> tuple[ChangeRow, ...]:
@@ -169,6 +175,7 @@ def explained(
         kind=line.kind,
         description=line.description,
         span=Span(line.start, line.end, zone),
+        unit=line.unit,
         quantity=Quantity(line.quantity, line.unit),
         metered=Quantity(line.usage_quantity, line.unit),
         amount=Money(line.amount, currency),
@@ -177,7 +184,7 @@ def explained(
         parts=tuple(_part_row(part, unit=line.unit, currency=currency) for part in why.parts),
         changes=tuple(_changes(why.adjustments, unit=line.unit, currency=currency)),
         shares=share_rows(why.workspaces, meter=meter, workspaces=names.workspaces),
-        cells=tuple(cell_words(cell, meter=meter) for cell in why.cells),
+        cells=why.cells,
         meter=meter,
         plan=names.plans[line.version],
         price_key=line.price_key,

@@ -87,10 +87,9 @@ def head_of(statement: Statement) -> Head:
     )
 
 
-def statement_page(
-    *, statement: Statement, after: int = 0, limit: int = LINES_PER_PAGE
-) -> StatementPage:
+def statement_page(*, statement: Statement, after: int = 0, limit: int = 0) -> StatementPage:
     """Return a statement with its lines beyond the position ``after``, in two queries."""
+    limit = limit or LINES_PER_PAGE
     rows = list(_rows(statement).filter(position__gt=after)[: limit + 1])
     lines = _explained_rows(rows[:limit], statement=statement)
     return StatementPage(

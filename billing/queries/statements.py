@@ -20,6 +20,20 @@ class Page(NamedTuple, Generic[Row]):
     after: int | None
 
 
+class UnknownCustomer(LookupError):
+    """No customer has the key."""
+
+    code = "unknown_customer"
+    http_status = 404
+
+
+class UnknownStatement(LookupError):
+    """No statement has the number."""
+
+    code = "unknown_statement"
+    http_status = 404
+
+
 def finalised_of(*, customer: Customer) -> QuerySet[Statement]:
     """Return the statements that a customer may see: those that no longer change."""
     finalised = Statement.objects.filter(customer=customer, status=Statement.Status.FINALISED)
@@ -52,13 +66,32 @@ def find_statements(
     after: int | None = None,
     limit: int = PAGE,
 ) -> Page[Statement]:
-    """Return statements of every customer, or of one, newest first, after the cursor ``after``."""
+    """Return statements of every customer, or of one, newest first, after the cursor ``after``.
+
+    Raises UnknownCustomer.
+    """
     found = Statement.objects.select_related("customer").defer("facts").order_by("-id")
     if customer_key is not None:
-        found = found.filter(customer__key=customer_key)
+        found = found.filter(customer_id=_customer_id(customer_key))
     if status is not None:
         found = found.filter(status=status)
     if after is not None:
         found = found.filter(id__lt=after)
     rows = list(found[: limit + 1])
-    return Page(rows[:limit], rows[limit - 1].id if len(rows) > limit else None)
+    return Page(rows[:limit], rows[limit - 1].pk if len(rows) > limit else None)
+
+
+def by_number(number: str) -> Statement:
+    """Return a statement with its customer. Raises UnknownStatement."""
+    numbered = Statement.objects.filter(number=number).select_related("customer").defer("facts")
+    statement = numbered.first()
+    if statement is None:
+        raise UnknownStatement(f"There is no statement {number}.")
+    return statement
+
+
+def _customer_id(key: str) -> int:
+    found = Customer.objects.filter(key=key).values_list("id", flat=True).first()
+    if found is None:
+        raise UnknownCustomer(f"There is no customer with the key {key}.")
+    return found

@@ -6,6 +6,7 @@ Every step finds what is there and adds what is missing: a second run goes on fr
 import datetime as dt
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -19,7 +20,7 @@ from plans.catalogue.load import load_sources
 from plans.models import Customer, Plan, Subscription
 from plans.operations.customers import add_portal_user, create_customer, create_workspace
 from plans.operations.subscriptions import subscribe
-from plans.rating import local_midnight
+from plans.rating import billing_period, local_midnight
 from usage import tasks as usage_tasks
 from usage.models import Scope
 from usage.operations.api_keys import issue_key, revoke_key
@@ -129,25 +130,34 @@ def close_months(*, now: dt.datetime) -> None:
     """Roll up, draft and finalise through the tasks that Beat sends, and wait for the worker."""
     usage_tasks.roll_up.delay()
     billing_tasks.open_and_draft.delay()
-    _wait_for(lambda: _waiting("due", now) == 0 and Statement.objects.exists(), "drafts")
-    while _finalisable(now):
-        before = _finalisable(now)
+    _wait_for(lambda: _drafted(now), "drafts")
+    while (left := _to_finalise(now)) > 0:
         billing_tasks.finalise_due.delay()
-        _wait_for(lambda before=before: _finalisable(now) < before, "finalised statements")
+        _wait_for(partial(_fewer_than, left, now), "finalised statements")
 
 
-def _waiting(status: str, now: dt.datetime) -> int:
-    return Statement.objects.filter(status=status, draft_due_at__lte=now, parked_at=None).count()
+def _drafted(now: dt.datetime) -> bool:
+    """Say whether each customer's last month has its draft, or was parked."""
+    return all(_last_month_drafted(story, now) for story in CUSTOMERS)
 
 
-def _finalisable(now: dt.datetime) -> int:
+def _last_month_drafted(story: DemoCustomer, now: dt.datetime) -> bool:
+    month = billing_period(anchor=None, zone=story.time_zone, at=now)
+    last = Statement.objects.filter(customer__key=story.key, period_end=month.start).first()
+    if last is None:
+        return False
+    return last.status != "due" or last.parked_at is not None or last.draft_due_at > now
+
+
+def _fewer_than(count: int, now: dt.datetime) -> bool:
+    return _to_finalise(now) < count
+
+
+def _to_finalise(now: dt.datetime) -> int:
     """Count drafts that finalising will move on: those behind a parked or reviewed one wait."""
     held = Statement.objects.exclude(status__in=["draft", "finalised"]).values("customer_id")
-    return (
-        Statement.objects.filter(status="draft", finalise_due_at__lte=now, parked_at=None)
-        .exclude(customer_id__in=held)
-        .count()
-    )
+    drafts = Statement.objects.filter(status="draft", finalise_due_at__lte=now, parked_at=None)
+    return drafts.exclude(customer_id__in=held).count()
 
 
 def _wait_for(done: Callable[[], bool], what: str) -> None:

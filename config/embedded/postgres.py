@@ -8,6 +8,7 @@ our own data directory, however long recovery takes.
 import importlib.metadata
 import importlib.util
 import os
+import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -228,7 +229,7 @@ def _initialise(cluster: Cluster) -> None:
         return
     unfinished = cluster.folder / "data.new"
     password_file = cluster.folder / "password.new"
-    cluster.place.run("rm", "-rf", str(unfinished), cwd=cluster.folder)
+    shutil.rmtree(unfinished, ignore_errors=True)
     password_file.touch(mode=0o600)
     if cluster.place.uid is not None:
         os.chown(password_file, cluster.place.uid, cluster.place.gid or -1)

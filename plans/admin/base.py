@@ -1,6 +1,7 @@
 """What all admin pages share: number inputs, refusals as messages, no bulk deletion."""
 
-from decimal import Decimal
+from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
 from typing import Any, ClassVar
 
 from django.contrib import messages
@@ -11,6 +12,7 @@ from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from plans.errors import OperationError, Problem
+from plans.rating.charge import number
 
 _REFUSED_BY_TRIGGER = "23000"
 _REFUSED_BY_NAME = frozenset({"one_subject_per_key"})
@@ -30,6 +32,20 @@ class NumberInput(UnfoldAdminTextInputWidget):
         return text
 
 
+def readable(contents: Any) -> Any:
+    """Return a stored number as people write it: 1000000.000000000000 is 1,000,000."""
+    try:
+        return number(Decimal(str(contents)))
+    except InvalidOperation:
+        return contents
+
+
+def readable_numbers(model: type[models.Model]) -> dict[str, Any]:
+    """Return how the decimal columns of a model are shown where they cannot be changed."""
+    columns = model._meta.concrete_fields
+    return {each.name: readable for each in columns if isinstance(each, models.DecimalField)}
+
+
 class HouseAdmin(ModelAdmin):
     """A ModelAdmin in the manner of the house.
 
@@ -37,7 +53,7 @@ class HouseAdmin(ModelAdmin):
     """
 
     formfield_overrides: ClassVar[dict[Any, Any]] = {models.DecimalField: {"widget": NumberInput}}
-    actions = ()
+    actions: Sequence[Any] = ()
     show_full_result_count = False
     list_per_page = 50
     compressed_fields = False

@@ -46,7 +46,11 @@ class PriceForm(forms.ModelForm):  # type: ignore[type-arg]
     version: PlanVersion | None = None
 
     class Meta:
-        labels = {"model": "Charge model", "unit_size": "Units per price"}
+        labels = {
+            "model": "Charge model",
+            "unit_size": "Units per price",
+            "default_amount": "Price of all other combinations",
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

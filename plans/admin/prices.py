@@ -1,5 +1,6 @@
 """One price of a draft: its charge model, its tiers and rates, and what it comes to."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin, messages
@@ -13,7 +14,7 @@ from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_POST
 from unfold.admin import TabularInline
 
-from plans.admin.base import HouseAdmin
+from plans.admin.base import HouseAdmin, readable_numbers
 from plans.admin.price_forms import (
     MOST_DIMENSIONS,
     PriceForm,
@@ -21,6 +22,7 @@ from plans.admin.price_forms import (
     RateFormSet,
     TierForm,
     TierFormSet,
+    unused_columns,
 )
 from plans.errors import OperationError
 from plans.models import MatrixRate, Meter, PlanVersion, Price, Tier
@@ -57,6 +59,7 @@ class TierInline(_Rows):
 
     model = Tier
     form = TierForm
+    readonly_preprocess_fields = readable_numbers(Tier)
     formset = TierFormSet
     fields = ("begins_above", "up_to", "unit_amount", "flat_amount", "percent")
     readonly_fields = ("begins_above",)
@@ -88,6 +91,7 @@ class RateInline(_Rows):
 
     model = MatrixRate
     form = RateForm
+    readonly_preprocess_fields = readable_numbers(MatrixRate)
     formset = RateFormSet
     fields = (*(f"value_{place}" for place in range(MOST_DIMENSIONS)), "unit_amount", "label")
     ordering = ("position", "pk")
@@ -114,6 +118,7 @@ class PriceAdmin(HouseAdmin):
     """A price is reached through its version; it has no list of its own."""
 
     form = PriceForm
+    readonly_preprocess_fields = readable_numbers(Price)
     inlines = (TierInline, RateInline)
     prepopulated_fields = {"key": ("name",)}
     list_select_related = ("version__plan", "meter")
@@ -171,6 +176,24 @@ class PriceAdmin(HouseAdmin):
     def get_prepopulated_fields(self, request: HttpRequest, obj: Any = None) -> dict[str, Any]:
         """Propose a key from the name of a new price only."""
         return {} if obj else self.prepopulated_fields
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Show what the charge model reads, where nothing can be changed."""
+        if obj is None or self.has_change_permission(request, obj):
+            return self.fieldsets
+        unused = unused_columns(obj.model)
+        return [
+            (title, options | {"fields": shown})
+            for title, options in self.fieldsets
+            if (shown := _without(options["fields"], unused))
+        ]
+
+    def get_inlines(self, request: HttpRequest, obj: Any) -> Any:
+        """Show the rows that the charge model reads, where nothing can be changed."""
+        if obj is None or self.has_change_permission(request, obj):
+            return self.inlines
+        tiers = (TierInline,) if obj.model in TIERED_MODELS else ()
+        return (*tiers, RateInline) if obj.model in RATED_MODELS else tiers
 
     def get_form(
         self, request: HttpRequest, obj: Any = None, change: bool = False, **kw: Any
@@ -291,6 +314,16 @@ class PriceAdmin(HouseAdmin):
         if not request.user.has_perm("plans.change_price"):
             raise PermissionDenied
         return price
+
+
+def _without(lines: Sequence[str | tuple[str, ...]], unused: frozenset[str]) -> list[Any]:
+    """Return a fieldset's lines without the unused columns, and without lines left empty."""
+    found = []
+    for line in lines:
+        names = [name for name in ([line] if isinstance(line, str) else line) if name not in unused]
+        if names:
+            found.append(tuple(names))
+    return found
 
 
 def _is_frozen(price: Price | None) -> bool:

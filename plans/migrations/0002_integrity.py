@@ -73,6 +73,8 @@ CREATE TRIGGER plans_version_frozen BEFORE UPDATE OR DELETE ON plans_planversion
     FOR EACH ROW WHEN (OLD.published_at IS NOT NULL)
     EXECUTE FUNCTION plans_version_frozen();
 
+-- Its prices are written under a share lock on the version: publishing waits for who is writing,
+-- and who writes while it is being published waits and is refused.
 CREATE FUNCTION plans_refuse_if_published(number integer, published timestamptz)
 RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
@@ -86,11 +88,11 @@ CREATE FUNCTION plans_price_frozen() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP <> 'INSERT' THEN
         PERFORM plans_refuse_if_published(v.number, v.published_at)
-        FROM plans_planversion v WHERE v.id = OLD.version_id;
+        FROM plans_planversion v WHERE v.id = OLD.version_id FOR SHARE;
     END IF;
     IF TG_OP <> 'DELETE' THEN
         PERFORM plans_refuse_if_published(v.number, v.published_at)
-        FROM plans_planversion v WHERE v.id = NEW.version_id;
+        FROM plans_planversion v WHERE v.id = NEW.version_id FOR SHARE;
         RETURN NEW;
     END IF;
     RETURN OLD;
@@ -103,12 +105,12 @@ BEGIN
     IF TG_OP <> 'INSERT' THEN
         PERFORM plans_refuse_if_published(v.number, v.published_at)
         FROM plans_price p JOIN plans_planversion v ON v.id = p.version_id
-        WHERE p.id = OLD.price_id;
+        WHERE p.id = OLD.price_id FOR SHARE OF v;
     END IF;
     IF TG_OP <> 'DELETE' THEN
         PERFORM plans_refuse_if_published(v.number, v.published_at)
         FROM plans_price p JOIN plans_planversion v ON v.id = p.version_id
-        WHERE p.id = NEW.price_id;
+        WHERE p.id = NEW.price_id FOR SHARE OF v;
         RETURN NEW;
     END IF;
     RETURN OLD;

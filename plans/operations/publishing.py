@@ -58,6 +58,7 @@ def publish_version(
     versions = locks.versions_of(plan_id=version.plan_id)
     draft = next(row for row in versions if row.pk == version.pk)
     refuse_frozen(draft)
+    locks.meters_of(version_id=draft.pk)
     _refuse_unbillable(draft)
     published = [row for row in versions if row.effective_from is not None]
     previous = max(published, key=_effective_from, default=None)

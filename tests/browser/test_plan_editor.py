@@ -1,11 +1,21 @@
 """A finance person makes a plan, publishes it, and subscribes a customer, as people do it."""
 
+from datetime import UTC, datetime
+from decimal import Decimal
+
 import pytest
 from playwright.sync_api import expect
 
-from billing.staff import APPROVER, EDITOR
-from plans.models import Meter, PlanVersion, Price, Subscription
+from billing.models import Statement
+from billing.staff import APPROVER, EDITOR, SUPPORT
+from plans.models import MatrixRate, Meter, PlanVersion, Price, Subscription
 from plans.operations.customers import create_customer
+from plans.operations.meters import define_meter
+from plans.operations.publishing import publish_version
+from plans.operations.versions import add_price, create_plan, new_version_from, start_version
+from usage.models import QuarantinedEvent
+
+JANUARY = datetime(2026, 1, 1, tzinfo=UTC)
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -60,9 +70,8 @@ def test_from_a_meter_to_a_subscription(signed_in_page, staff, screenshot):
     page.goto("/admin/")
     expect(page.get_by_role("link", name="Scale, version 1")).to_be_visible()
     screenshot("7-home")
-    page.emulate_media(color_scheme="dark")
+    dark(page)
     screenshot("7-home-dark")
-    page.emulate_media(color_scheme="light")
     page.get_by_role("link", name="Scale, version 1").click()
     page.get_by_role("link", name="Publish").click()
     screenshot("8-publish")
@@ -81,3 +90,149 @@ def test_from_a_meter_to_a_subscription(signed_in_page, staff, screenshot):
     expect(page.get_by_text("Acme is subscribed to Scale")).to_be_visible()
     assert Subscription.objects.get().customer == customer
     screenshot("11-customer")
+
+
+def dark(page):
+    """Show the page as it is at night."""
+    page.evaluate("document.documentElement.classList.add('dark')")
+
+
+@pytest.fixture
+def scale(transactional_db):
+    """The plan Scale: a published version with a matrix, and a draft copied from it."""
+    meter = define_meter(
+        key="tokens", name="Tokens", event_type="llm.call", aggregation="sum",
+        value_property="tokens", dimensions=["model", "direction"], unit="tokens",
+    )  # fmt: skip
+    plan = create_plan(key="scale", name="Scale")
+    version = start_version(plan=plan, currency="USD")
+    add_price(
+        version=version,
+        price=Price(
+            key="tokens", name="Tokens", model="matrix", meter=meter, unit_size=Decimal(1_000_000)
+        ),
+        rates=[
+            MatrixRate(match=["large", "out"], unit_amount=Decimal(15)),
+            MatrixRate(match=["large", None], unit_amount=Decimal(5)),
+            MatrixRate(match=[None, None], unit_amount=Decimal(1), label="Other models"),
+        ],
+    )
+    add_price(version=version, price=Price(key="base", name="Base fee", model="flat", amount=99))
+    publish_version(version=version, effective_from=JANUARY, by=None, now=JANUARY)
+    new_version_from(version=version, by=None)
+    return plan
+
+
+def test_support_reads_a_published_version_and_changes_nothing(
+    signed_in_page, staff, scale, screenshot
+):
+    page = signed_in_page(staff(SUPPORT))
+    version = scale.versions.get(number=1)
+
+    page.goto(f"/admin/plans/planversion/{version.pk}/change/")
+    expect(page.get_by_text("and frozen")).to_be_visible()
+    expect(page.get_by_text("By model, direction: large / out at 15")).to_be_visible()
+    expect(
+        page.locator("#planversion_form input:visible, #planversion_form textarea")
+    ).to_have_count(0)
+    for name in ("Save", "Add a price", "Publish", "Retire", "New version from this"):
+        expect(page.get_by_text(name, exact=True)).to_have_count(0)
+    screenshot("published")
+    dark(page)
+    screenshot("published-dark")
+
+    page.get_by_role("link", name="Tokens", exact=True).click()
+    expect(page.get_by_role("heading", name="What it comes to")).to_be_visible()
+    expect(page.locator("#price_form input:visible, #price_form select:visible")).to_have_count(0)
+    screenshot("price")
+
+
+def test_an_editor_sees_the_dimensions_of_the_chosen_meter(
+    signed_in_page, staff, scale, screenshot
+):
+    page = signed_in_page(staff(EDITOR))
+    draft = scale.versions.get(number=2)
+
+    page.goto(f"/admin/plans/planversion/{draft.pk}/change/")
+    page.get_by_role("button", name="Move Base fee up").click()
+    expect(page.locator(".tg-table tbody th").first).to_contain_text("Base fee")
+    page.get_by_role("link", name="Tokens", exact=True).click()
+    rates = page.locator("#rates-group")
+    expect(rates.get_by_label("model").first).to_have_value("large")
+    expect(rates.get_by_label("direction").nth(1)).to_have_value("*")
+    expect(rates.get_by_label("Value 3").first).to_be_hidden()
+    expect(page.locator("#tiers-group")).to_be_hidden()
+    screenshot("matrix")
+    dark(page)
+    screenshot("matrix-dark")
+    page.get_by_label("Charge model").select_option("flat")
+    expect(rates).to_be_hidden()
+    expect(page.locator("#id_amount")).to_be_visible()
+    expect(page.locator("#id_meter")).to_be_hidden()
+
+
+def test_a_draft_is_published_by_the_keyboard_alone(signed_in_page, staff, scale):
+    page = signed_in_page(staff(APPROVER))
+    draft = scale.versions.get(number=2)
+    page.goto(f"/admin/plans/planversion/{draft.pk}/change/")
+
+    press_until_focused(page, page.get_by_role("link", name="Publish"))
+    page.keyboard.press("Enter")
+    press_until_focused(page, page.get_by_role("button", name="Publish"))
+    page.keyboard.press("Enter")
+
+    expect(page.get_by_text("and frozen")).to_be_visible()
+    draft.refresh_from_db()
+    assert draft.published_at is not None
+
+
+def press_until_focused(page, target):
+    """Press Tab until the target has the focus; every stop on the way has a name."""
+    target.wait_for()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if target.evaluate("element => element === document.activeElement"):
+            return
+    pytest.fail(f"The keyboard does not reach {target}.")
+
+
+def test_schedule_users_and_groups_have_the_same_look(
+    signed_in_page, django_user_model, screenshot
+):
+    page = signed_in_page(django_user_model.objects.create_superuser("root"))
+
+    for name in ("Schedule", "Users", "Groups"):
+        page.goto("/admin/")
+        page.locator("#nav-sidebar-apps").get_by_text(name, exact=True).last.click()
+        expect(page.locator("#changelist, #content-main").first).to_be_visible()
+        screenshot(name.lower())
+    page.goto("/admin/django_celery_beat/periodictask/add/")
+    expect(page.get_by_label("Name")).to_be_visible()
+    screenshot("task")
+
+
+def test_home_is_a_queue_of_work(signed_in_page, staff, scale, screenshot):
+    customer = create_customer(key="acme", name="Acme", time_zone="Europe/Berlin")
+    month = {"period_start": JANUARY, "period_end": datetime(2026, 2, 1, tzinfo=UTC)}
+    Statement.objects.create(
+        customer=customer, currency="USD", draft_due_at=JANUARY, finalise_due_at=JANUARY,
+        parked_at=JANUARY, parked_code="unmatched_usage",
+        parked_reason="Tokens: usage for huge / in fits no rate. Add a rate for it, or a default.",
+        **month,
+    )  # fmt: skip
+    QuarantinedEvent.objects.create(
+        source="render-farm", event_id="e-1", code="unknown_subject", payload={},
+        reason="There is no customer or workspace with the key “globex”.", received_at=JANUARY,
+    )  # fmt: skip
+    page = signed_in_page(staff(APPROVER))
+
+    page.goto("/admin/")
+
+    expect(page.get_by_text("fits no rate")).to_be_visible()
+    expect(page.get_by_text("the key “globex”")).to_be_visible()
+    expect(page.get_by_role("link", name="Scale, version 2")).to_be_visible()
+    screenshot("home")
+    dark(page)
+    screenshot("home-dark")
+    page.get_by_role("link", name="Retry Acme").click()
+    expect(page.get_by_role("button", name="Retry")).to_be_visible()

@@ -51,7 +51,7 @@ class EventsView(APIView):
         operation_id="post_events",
         summary="Post usage events",
         description=schema.EVENTS_DESCRIPTION,
-        request={media_type: schema.EVENTS for media_type in MEDIA_TYPES},
+        request=dict.fromkeys(MEDIA_TYPES, schema.EVENTS),
         parameters=[
             OpenApiParameter(
                 "Prefer",

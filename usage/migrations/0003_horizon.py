@@ -38,6 +38,7 @@ BEGIN
     END IF;
     RETURN (known << 48) + pg_current_xact_id()::text::bigint;
 END $$;
+SELECT usage_xid();
 
 -- Every event stored by a transaction before this number is visible to the calling statement.
 CREATE FUNCTION usage_snapshot_horizon() RETURNS bigint LANGUAGE sql STABLE AS $$

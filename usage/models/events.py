@@ -5,6 +5,7 @@ terms; ``recorded_at`` is when it reached us. ``xid`` is the transaction that st
 reader that knows a transaction horizon knows exactly which rows lie before it (``usage.rollup``).
 """
 
+from django.conf import settings
 from django.db import models
 
 from plans.models import Customer, Workspace
@@ -68,6 +69,9 @@ class QuarantinedEvent(models.Model):
     replayed_at = models.DateTimeField(null=True)
     dismissed_at = models.DateTimeField(null=True)
     dismissed_reason = models.TextField(blank=True, default="")
+    dismissed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
+    )
 
     class Meta:
         constraints = [

@@ -5,6 +5,14 @@ from decimal import Decimal as D
 from billing.models import Statement
 from billing.queries.pages import explained_line, statement_page
 
+TOKENS_IN_WORDS = (
+    "3,500,000 tokens: 1,000,000 at 0.2 per 1,000 + 2,500,000 at 0.15 per 1,000, "
+    "less 57.50 discount = 517.50"
+)
+GPU_IN_WORDS = (
+    "A100 in the EU, 147,737 seconds: 147,737 at 3 per 3,600 = 123.114166666667, rounded to 123.11"
+)
+
 
 def stored(statement):
     return Statement.objects.select_related("customer").get(pk=statement.pk)
@@ -34,10 +42,8 @@ def test_lines_say_in_words_how_they_came_about(acme):
 
     assert [line.words for line in page.charges] == [
         "Platform fee: 49.00 flat = 49.00",
-        "3,500,000 tokens: 1,000,000 at 0.2 per 1,000 + 2,500,000 at 0.15 per 1,000, "
-        "less 57.50 discount = 517.50",
-        "A100 in the EU, 147,737 seconds: 147,737 at 3 per 3,600 = 123.114166666667, "
-        "rounded to 123.11",
+        TOKENS_IN_WORDS,
+        GPU_IN_WORDS,
         "H100, 54,000 seconds: 54,000 at 6.5 per 3,600 = 97.50",
         "12,345 images, 10,000 of them included: 2,345 at 0.02 = 46.90",
         "250 renders: 3 packages of 100 at 5 = 15.00",
@@ -65,7 +71,7 @@ def test_a_line_has_its_tiers_plan_meter_and_workspaces(acme):
 def test_a_matrix_line_names_the_dimension_values_of_its_events(acme):
     line = explained_line(statement=stored(acme.october), position=4)
 
-    assert line.cells == ("model h100, region eu", "model h100, region us")
+    assert line.holds == ("model h100, region eu", "model h100, region us")
 
 
 def test_a_correction_says_what_stood_and_what_it_comes_to_now(acme):

@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("usage", "0003_horizon")]
+    dependencies = [("usage", "0004_dismissed_by")]
 
     operations = [
         migrations.AlterField(
