@@ -26,6 +26,8 @@ COLUMNS = (
 ROWS_READ = "SELECT max(rows_read) FROM usage_importrun"
 DRAFTED = "SELECT count(*) FROM billing_statement WHERE drafted_at IS NOT NULL"
 FINALISED = "SELECT count(*) FROM billing_statement WHERE status = 'finalised'"
+CLAIMED = """SELECT c.key FROM billing_statement s JOIN plans_customer c ON c.id = s.customer_id
+             WHERE s.claimed_until > now() AND s.status = 'due' LIMIT 1"""
 EVENTS = "SELECT count(*) FROM usage_event"
 
 
@@ -126,6 +128,9 @@ def kill_a_worker_and_the_database_under_one(services: OwnServices) -> None:
     undrafted = "SELECT id FROM billing_statement WHERE drafted_at IS NULL"
     assert services.ask(lines.format(undrafted)) == [(0,)]
 
+    (claimed,) = services.ask(CLAIMED)[0]
+    out = services.manage("close_period", "--until=2025-01-01", f"--customer={claimed}", status=1)
+    assert "a run is working on them, or was cut off. Run this again from" in out
     let_claims_pass(services)
     services.worker()
     services.send("billing.tasks.draft")
