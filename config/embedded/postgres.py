@@ -278,6 +278,8 @@ def _configuration(port: int) -> str:
         "fsync = on",
         "synchronous_commit = on",
         "autovacuum = on",
+        "random_page_cost = 1.1",
+        "work_mem = 16MB",
         "jit = off",
         "timezone = 'UTC'",
         "log_timezone = 'UTC'",
