@@ -21,15 +21,38 @@ from usage.listing import CountedEvent, EventCursor, EventsPage, events_page
 from usage.locks import hold_rollup_state
 from usage.meters import HIGHEST, MeterSpec, load_meters
 from usage.reading_sql import Known
+from usage.searching import (
+    EventSearch,
+    FoundEvent,
+    SearchTooWide,
+    estimate_events,
+    find_events,
+)
 from usage.verifying import Difference, verify_rollups
 
 __all__ = [
     "CountedEvent",
-    "Difference", "EventCursor", "EventsPage", "Reading", "ReadingKeepsMoving", "Span",
-    "UsageRead", "Waiting", "Window", "events_page", "read_transactions", "read_usage",
+    "Difference",
+    "EventCursor",
+    "EventSearch",
+    "EventsPage",
+    "FoundEvent",
+    "Reading",
+    "ReadingKeepsMoving",
+    "SearchTooWide",
+    "Span",
+    "UsageRead",
+    "Waiting",
+    "Window",
+    "estimate_events",
+    "events_page",
+    "find_events",
+    "read_transactions",
+    "read_usage",
     "touched_since",
-    "verify_rollups", "waiting_quarantine",
-]  # fmt: skip
+    "verify_rollups",
+    "waiting_quarantine",
+]
 
 
 class Window(NamedTuple):

@@ -1,0 +1,5 @@
+"""The usage side of the admin: API keys, events, the quarantine, the state of the rollups."""
+
+from usage.admin import access, quarantine, rollups
+
+__all__ = ["access", "quarantine", "rollups"]

@@ -35,19 +35,18 @@ _EVENT: dict[str, Any] = {
 EVENTS: dict[str, Any] = {"oneOf": [_EVENT, {"type": "array", "items": _EVENT}]}
 
 
-def _rejection() -> serializers.Serializer[Any]:
-    return inline_serializer(
-        "RejectedEvent",
-        {
-            "index": serializers.IntegerField(help_text="Its place in the body, from 0."),
-            "id": serializers.CharField(),
-            "code": serializers.CharField(),
-            "detail": serializers.CharField(),
-            "field": serializers.CharField(required=False),
-            "quarantined": serializers.BooleanField(required=False),
-        },
-        many=True,
-    )
+_REJECTIONS = inline_serializer(
+    "RejectedEvent",
+    {
+        "index": serializers.IntegerField(help_text="Its place in the body, from 0."),
+        "id": serializers.CharField(),
+        "code": serializers.CharField(),
+        "detail": serializers.CharField(),
+        "field": serializers.CharField(required=False),
+        "quarantined": serializers.BooleanField(required=False),
+    },
+    many=True,
+)
 
 
 def _problem_fields() -> dict[str, serializers.Field[Any, Any, Any, Any]]:
@@ -64,7 +63,7 @@ def _report_fields() -> dict[str, Any]:
     return {
         "accepted": serializers.IntegerField(),
         "duplicates": serializers.IntegerField(),
-        "rejected": _rejection(),
+        "rejected": _REJECTIONS,
     }
 
 

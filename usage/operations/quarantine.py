@@ -62,13 +62,17 @@ def dismiss(*, quarantined_id: int, reason: str, by: Any, now: datetime) -> None
 
     `by` is the user who says so. Raises ReasonMissing and NotWaiting.
     """
-    if not reason.strip():
-        raise ReasonMissing("Say why the event is dismissed.", field="reason")
-    changed = QuarantinedEvent.objects.filter(
-        pk=quarantined_id, replayed_at=None, dismissed_at=None
-    ).update(dismissed_at=now, dismissed_reason=reason.strip(), dismissed_by=by)
-    if not changed:
+    if not dismiss_many(ids=[quarantined_id], reason=reason, by=by, now=now):
         raise NotWaiting("The event is no longer in quarantine.")
+
+
+def dismiss_many(*, ids: Sequence[int], reason: str, by: Any, now: datetime) -> int:
+    """Dismiss those of these events that still wait; return their number. Raises ReasonMissing."""
+    if not reason.strip():
+        raise ReasonMissing("Say why the events are dismissed.", field="reason")
+    return QuarantinedEvent.objects.filter(pk__in=ids, replayed_at=None, dismissed_at=None).update(
+        dismissed_at=now, dismissed_reason=reason.strip(), dismissed_by=by
+    )
 
 
 def _candidates(ids: Sequence[int] | None, *, after: int) -> list[int]:
