@@ -25,7 +25,6 @@ from billing.statements.operations import (
     Built,
     ClaimLost,
     finalise,
-    release,
     send_to_review,
     store_drafts,
 )
@@ -174,7 +173,6 @@ def _draft(claimed: Sequence[Claimed], *, now: datetime) -> RunReport:
         store_drafts(built, loaded=loaded, claimed=claimed, now=now)
     report = park(failures)
     report.drafted = len(built)
-    release(claimed)
     return report
 
 
@@ -222,7 +220,7 @@ def _bring_up_to_date(drafts: Sequence[Claimed], *, now: datetime) -> dict[int, 
     loaded = load_facts([item.period for item in changed])
     built, failures = _build(changed, loaded=loaded)
     if built:
-        store_drafts(built, loaded=loaded, claimed=changed, now=now)
+        store_drafts(built, loaded=loaded, claimed=changed, now=now, release=False)
     return failures
 
 

@@ -141,12 +141,13 @@ def _slice_rows(periods: Sequence[Period]) -> list[_SliceRow]:
 def _subscription_slices(rows: Sequence[_SliceRow], *, zone: str) -> Iterator[_Slice]:
     """Return the slices of one subscription; together they must fill its part of the period."""
     reached = None
-    for ref, _, anchor, version, start, end, is_first, is_last, opens in rows:
+    for ref, _, anchor, version, start, end, is_first, _, opens in rows:
         follows = is_first if reached is None else start == reached
         if version is None or not follows:
             raise _gap(reached or start)
         yield _Slice(ref, version, start, end, _whole(anchor, zone, start), opens)
         reached = end
+    *_, end, _, is_last, _ = rows[-1]
     if not is_last:
         raise _gap(end)
 

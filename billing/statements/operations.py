@@ -61,9 +61,14 @@ class ClaimLost(OperationError):
 
 
 def store_drafts(
-    built: Sequence[Built], *, loaded: Loaded, claimed: Sequence[Claimed], now: datetime
+    built: Sequence[Built],
+    *,
+    loaded: Loaded,
+    claimed: Sequence[Claimed],
+    now: datetime,
+    release: bool = True,
 ) -> None:
-    """Store drafts and their lines in place of older ones; the claims stay.
+    """Store drafts and their lines in place of older ones, and give up the claims or keep them.
 
     Raises ClaimLost where a statement is no longer ours; then nothing of the chunk was stored.
     """
@@ -74,6 +79,7 @@ def store_drafts(
         "horizon": loaded.horizon,
         "now": now,
         "until": held[0].until,
+        "kept": None if release else held[0].until,
     }
     stale = [item.period.id for item in held if item.line_count]
     with transaction.atomic(), connection.cursor() as cursor:
@@ -92,7 +98,7 @@ _STORE_DRAFTS = """
 UPDATE billing_statement s
 SET status = 'draft', total = d.total, adjustments_total = d.adjustments, line_count = d.lines,
     facts = d.facts, lines_hash = d.lines_hash, horizon = %(horizon)s, drafted_at = %(now)s,
-    parked_at = NULL, parked_code = '', parked_reason = ''
+    claimed_until = %(kept)s, parked_at = NULL, parked_code = '', parked_reason = ''
 FROM jsonb_to_recordset(%(rows)s::jsonb) AS d(
     id bigint, total numeric, adjustments numeric, lines int, facts text, lines_hash text)
 WHERE s.id = d.id AND s.status || '' IN ('due', 'draft') AND s.claimed_until = %(until)s
@@ -102,16 +108,6 @@ WHERE s.id = d.id AND s.status || '' IN ('due', 'draft') AND s.claimed_until = %
 def _refuse_lost(stored: int, *, expected: int) -> None:
     if stored != expected:
         raise ClaimLost(f"{expected - stored} of {expected} statements were taken over meanwhile.")
-
-
-def release(claimed: Sequence[Claimed]) -> None:
-    """Give up claims, so that the next run may take the statements at once."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """UPDATE billing_statement SET claimed_until = NULL
-               WHERE id = ANY(%s) AND claimed_until = %s AND status <> 'finalised'""",
-            [[item.period.id for item in claimed], claimed[0].until],
-        )
 
 
 def _draft_row(item: Built) -> dict[str, Any]:
