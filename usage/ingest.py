@@ -238,13 +238,12 @@ class Span(NamedTuple):
 
 
 def find_fault(event: CloudEvent, *, types: Mapping[str, TypeRules], span: Span) -> Fault | None:
-    """Return why the event cannot be stored, or None; its customer is not looked at."""
-    for name, text in (
-        ("id", event.id), ("source", event.source), ("type", event.type), ("subject", event.subject)
-    ):  # fmt: skip
-        if not 0 < len(text) <= TEXT_LENGTH_MAX or "\0" in text:
-            return _text_fault(name, text)
-    time = event.time
+    """Return why the event cannot be stored, or None; whether its subject exists is not asked."""
+    key, source, time = event.id, event.source, event.time
+    if not (0 < len(key) <= TEXT_LENGTH_MAX and 0 < len(source) <= TEXT_LENGTH_MAX) or (
+        "\0" in key or "\0" in source
+    ):
+        return find_text_fault("id", key) or find_text_fault("source", source)
     if time is not None and not span.oldest <= time <= span.newest:
         return Fault(
             "time_out_of_range",
@@ -255,7 +254,8 @@ def find_fault(event: CloudEvent, *, types: Mapping[str, TypeRules], span: Span)
         return Fault("invalid_data", "“data” must be JSON: “data_base64” is not read.", "data")
     rules = types.get(event.type)
     if rules is None:
-        return Fault(UNKNOWN_TYPE, f"No meter counts events of the type “{event.type}”.", "type")
+        said = f"No meter counts events of the type “{event.type}”."
+        return find_text_fault("type", event.type) or Fault(UNKNOWN_TYPE, said, "type")
     return _find_data_fault(event.data or {}, rules)
 
 
@@ -263,12 +263,15 @@ def _said(time: datetime) -> str:
     return time.isoformat(timespec="seconds")
 
 
-def _text_fault(name: str, text: str) -> Fault:
+def find_text_fault(name: str, text: str) -> Fault | None:
+    """Return what is wrong with an attribute's length or characters, or None."""
     if "\0" in text:
         return Fault("invalid_data", f"“{name}” contains a NUL character.", name)
-    if text:
+    if not text:
+        return Fault("missing_field", f"“{name}” is empty.", name)
+    if len(text) > TEXT_LENGTH_MAX:
         return Fault("id_too_long", f"“{name}” has more than {TEXT_LENGTH_MAX} characters.", name)
-    return Fault("missing_field", f"“{name}” is empty.", name)
+    return None
 
 
 def _find_data_fault(data: dict[str, Any], rules: TypeRules) -> Fault | None:
@@ -286,7 +289,10 @@ def _find_data_fault(data: dict[str, Any], rules: TypeRules) -> Fault | None:
             wanted = f"at most {DIMENSIONS_LENGTH_MAX} characters together"
             return Fault("invalid_data", f"{', '.join(names)} may have {wanted}.", "data")
     for rule in rules.values:
-        fault = _find_value_fault(data, rule)
+        value = data.get(rule[1])
+        if type(value) is int and 0 <= value < QUANTITY_MAX:
+            continue
+        fault = _find_value_fault(value, rule)
         if fault is not None and passes(data, filters=rule.filters):
             return fault
     return None
@@ -308,21 +314,17 @@ def as_text(value: Any) -> str | None:
     return str(value)
 
 
-def _find_value_fault(data: dict[str, Any], rule: ValueRule) -> Fault | None:
-    value = data.get(rule.name)
-    kind = type(value)
-    if kind is int and 0 <= value < QUANTITY_MAX:
-        return None
+def _find_value_fault(value: object, rule: ValueRule) -> Fault | None:
     field = f"data.{rule.name}"
     if value is None:
         said = f"The meter “{rule.meter}” needs the property “{rule.name}”."
         return Fault("missing_value", said, field)
-    if not rule.is_number:
-        if kind in (str, int, bool, Decimal, float):
-            return None
-        return Fault("invalid_value", f"“{rule.name}” must be a string or a number.", field)
-    said = _number_fault(value)
-    return Fault("invalid_value", f"“{rule.name}” {said}", field) if said else None
+    if rule.is_number:
+        said = _number_fault(value)
+        return Fault("invalid_value", f"“{rule.name}” {said}", field) if said else None
+    if isinstance(value, str | int | Decimal | float):
+        return None
+    return Fault("invalid_value", f"“{rule.name}” must be a string or a number.", field)
 
 
 # What JSON calls a number. PostgreSQL and Python would both take more than that, and not the same.

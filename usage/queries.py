@@ -8,7 +8,7 @@ midnight. All of it is one statement, so that it is one snapshot.
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -21,11 +21,14 @@ from usage.listing import CountedEvent, EventCursor, EventsPage, events_page
 from usage.locks import hold_rollup_state
 from usage.meters import HIGHEST, MeterSpec, load_meters
 from usage.reading_sql import Known
+from usage.verifying import Difference, verify_rollups
 
 __all__ = [
-    "CountedEvent", "EventCursor", "EventsPage", "Reading", "ReadingKeepsMoving", "Span",
+    "CountedEvent",
+    "Difference", "EventCursor", "EventsPage", "Reading", "ReadingKeepsMoving", "Span",
     "UsageRead", "Waiting", "Window", "events_page", "read_transactions", "read_usage",
-    "touched_since", "waiting_quarantine",
+    "touched_since",
+    "verify_rollups", "waiting_quarantine",
 ]  # fmt: skip
 
 
@@ -75,6 +78,7 @@ class ReadingKeepsMoving(Exception):
 
 
 _ATTEMPTS = 3
+_FEW = 50_000
 _Row = tuple[int, int, int | None, list[str], Decimal, str]
 
 
@@ -104,7 +108,7 @@ def _read_at_once(windows: Sequence[Window]) -> UsageRead | None:
     itself what it saw of them.
     """
     known = _load_known()
-    statement, parameters = reading_sql.usage(known, windows=_windows_json(windows))
+    statement, parameters = reading_sql.usage(known, windows=_columns(windows))
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
         rows = cursor.fetchall()
@@ -122,13 +126,18 @@ def _load_known() -> Known:
     return Known(load_meters(), json.loads(meters), horizon, token)
 
 
-def _windows_json(windows: Iterable[Window]) -> str:
-    return json.dumps(
-        [
-            {"r": window.ref, "c": window.customer_id, "s": str(window.start), "e": str(window.end)}
-            for window in windows
-        ]
-    )
+def _columns(windows: Iterable[Window]) -> list[str]:
+    """Return the windows as array literals, column by column; those without an instant left out.
+
+    The planner counts the elements of a literal, and so plans for many windows or for one.
+    """
+    rows = [window for window in windows if window.start < window.end]
+    return [
+        "{" + ",".join(str(row.ref) for row in rows) + "}",
+        "{" + ",".join(str(row.customer_id) for row in rows) + "}",
+        "{" + ",".join(row.start.isoformat() for row in rows) + "}",
+        "{" + ",".join(row.end.isoformat() for row in rows) + "}",
+    ]
 
 
 def _readings(rows: Iterable[_Row], meters: Sequence[MeterSpec]) -> dict[int, dict[int, Reading]]:
@@ -148,6 +157,9 @@ def _reading(rows: Sequence[_Row], *, join: Callable[[Decimal, Decimal], Decimal
     A part is marked `cell` or `workspace` where it is for one of them alone: unique values of the
     whole are not the sum of those of the workspaces.
     """
+    if len(rows) == 1 and rows[0][5] is None:
+        _, _, workspace, values, quantity, _ = rows[0]
+        return Reading(((tuple(values), quantity),), ((workspace, quantity),))
     cells: dict[tuple[str, ...], Decimal] = {}
     workspaces: dict[int | None, Decimal] = {}
     for _, _, workspace, values, quantity, mark in rows:
@@ -174,7 +186,7 @@ def read_transactions(
     ]
     if not windows or not meters:
         return {}
-    statement, parameters = reading_sql.transactions(meters, windows=_windows_json(windows))
+    statement, parameters = reading_sql.transactions(meters, windows=_columns(windows))
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
         values: dict[tuple[int, int], list[Decimal]] = defaultdict(list)
@@ -189,15 +201,31 @@ def touched_since(spans: Sequence[Span]) -> set[int]:
     May name a span that was in truth read whole (an event stored while it was read), never miss
     one.
     """
-    said: list[dict[str, Any]] = [
-        {"r": ref, "c": customer_id, "s": str(start), "e": str(end), "h": horizon}
-        for ref, customer_id, start, end, horizon in spans
-    ]
-    if not said:
+    if not spans:
         return set()
+    end = max(span.end for span in spans)
+    values: dict[str, Any] = {
+        "spans": _spans_json(spans),
+        "horizon": min(span.horizon for span in spans),
+        "start": min(span.start for span in spans),
+        "bound": end.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0),
+        "limit": _FEW + 1,
+    }
     with connection.cursor() as cursor:
-        cursor.execute(reading_sql.TOUCHED, [json.dumps(said)])
+        cursor.execute(reading_sql.COUNT_SINCE, values)
+        (since,) = cursor.fetchone()
+        few = since <= _FEW
+        cursor.execute(reading_sql.TOUCHED_FEW if few else reading_sql.TOUCHED_MANY, values)
         return {ref for (ref,) in cursor.fetchall()}
+
+
+def _spans_json(spans: Iterable[Span]) -> str:
+    return json.dumps(
+        [
+            {"r": ref, "c": customer_id, "s": str(start), "e": str(end), "h": horizon}
+            for ref, customer_id, start, end, horizon in spans
+        ]
+    )
 
 
 class Waiting(NamedTuple):

@@ -42,9 +42,8 @@ asked AS MATERIALIZED (
         ((w.s - interval '1 us') AT TIME ZONE c.time_zone)::date AS before,
         ((w.e - interval '1 us') AT TIME ZONE c.time_zone)::date AS last,
         (w.e AT TIME ZONE c.time_zone)::date AS after
-    FROM jsonb_to_recordset(%s::jsonb) AS w (r bigint, c bigint, s timestamptz, e timestamptz)
+    FROM unnest(%s::bigint[], %s::bigint[], %s::timestamptz[], %s::timestamptz[]) AS w (r, c, s, e)
     JOIN plans_customer c ON c.id = w.c
-    WHERE w.s < w.e
 ),
 w AS MATERIALIZED (
     SELECT r, c, s, e, tz, before < first AS opens, after > last AS closes,
@@ -60,7 +59,7 @@ _DAY = "interval '50 hours'"
 _OUT = "ref, meter_id, workspace_id, dimensions, quantity"
 
 
-def usage(known: Known, *, windows: str) -> tuple[str, list[Any]]:
+def usage(known: Known, *, windows: Sequence[str]) -> tuple[str, list[Any]]:
     """Return the statement of `read_usage`.
 
     Its rows are (horizon, token, ref, meter id, workspace id, dimensions, quantity, mark), where
@@ -81,7 +80,7 @@ WITH {_WINDOWS}
 SELECT usage_snapshot_horizon(), {_STATE_OF_THINGS}, found.*
 FROM (SELECT) AS once LEFT JOIN ({found}) AS found ON true
 """  # noqa: S608
-    return statement, [windows, *(each for part in parts for each in part.parameters)]
+    return statement, [*windows, *(each for part in parts for each in part.parameters)]
 
 
 _NOTHING = """SELECT NULL::bigint AS ref, NULL::bigint, NULL::bigint, NULL::text[], NULL::numeric,
@@ -261,7 +260,7 @@ WHERE u.meter_id {_of(meters)}"""  # noqa: S608
     return [Part(rolled, []), since, same_day]
 
 
-def transactions(meters: Sequence[MeterSpec], *, windows: str) -> tuple[str, list[Any]]:
+def transactions(meters: Sequence[MeterSpec], *, windows: Sequence[str]) -> tuple[str, list[Any]]:
     """Return the statement of `read_transactions`: rows of (ref, meter id, quantity), in order."""
     metered = metered_events(
         meters=meters,
@@ -274,14 +273,34 @@ WITH {_WINDOWS}
 SELECT ref, meter_id, trim_scale(quantity) FROM ({metered}) AS metered
 ORDER BY ref, meter_id, at, source, event_id
 """  # noqa: S608
-    return statement, [windows, meters_json(meters)]
+    return statement, [*windows, meters_json(meters)]
 
 
-TOUCHED = """
-SELECT p.r
-FROM jsonb_to_recordset(%s::jsonb) AS p
-    (r bigint, c bigint, s timestamptz, e timestamptz, h bigint)
+_SPANS = """jsonb_to_recordset(%(spans)s::jsonb) AS p
+    (r bigint, c bigint, s timestamptz, e timestamptz, h bigint)"""
+_SINCE = """usage_event WHERE xid >= %(horizon)s AND "time" >= %(start)s AND "time" < %(bound)s"""
+
+# How many events were stored since any of the spans was read, counted up to a limit. `bound` is
+# where the month of the latest end begins, so that only partitions of past months are looked at,
+# into which little comes any more.
+COUNT_SINCE = f"SELECT count(*) FROM (SELECT FROM {_SINCE} LIMIT %(limit)s) AS found"  # noqa: S608
+
+# Few: look at them, and at the spans' last hours beyond the bound customer by customer.
+TOUCHED_FEW = f"""
+WITH late AS MATERIALIZED (SELECT customer_id, "time", xid FROM {_SINCE})
+SELECT p.r FROM {_SPANS} JOIN late ON late.customer_id = p.c
+    AND late."time" >= p.s AND late."time" < p.e AND late.xid >= p.h
+UNION
+SELECT p.r FROM {_SPANS}
+WHERE p.e > %(bound)s AND EXISTS (
+    SELECT FROM usage_event e WHERE e.customer_id = p.c AND e."time" >= greatest(p.s, %(bound)s)
+        AND e."time" < p.e AND e.xid >= p.h)
+"""  # noqa: S608
+
+# Many: look through each customer's time.
+TOUCHED_MANY = f"""
+SELECT p.r FROM {_SPANS}
 WHERE EXISTS (
     SELECT FROM usage_event e
     WHERE e.customer_id = p.c AND e."time" >= p.s AND e."time" < p.e AND e.xid >= p.h)
-"""
+"""  # noqa: S608

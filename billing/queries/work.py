@@ -52,7 +52,9 @@ def parked_statements(*, limit: int = ROWS_MAX) -> Queue:
 
 def statements_in_review(*, limit: int = ROWS_MAX) -> Queue:
     """Return the statements that wait for approval, the longest due first."""
-    review = Statement.objects.filter(status=Statement.Status.REVIEW, approved_at=None)
+    review = Statement.objects.filter(
+        status=Statement.Status.REVIEW, approved_at=None, parked_at=None
+    )
     return _queue(review.order_by("finalise_due_at", "id"), limit=limit)
 
 

@@ -6,10 +6,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.test import Client
 
-from plans.operations.customers import create_customer
+from plans.operations.customers import create_customer, create_workspace
 from plans.operations.meters import define_meter
+from tests.fixtures.usage import event
 from usage.models import ApiKey, Event, QuarantinedEvent
 from usage.operations.api_keys import UnknownScope, issue_key, revoke_key, use_key
+from usage.operations.ingest import ingest
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 URL = "/api/v1/events"
@@ -202,3 +204,87 @@ def test_unknown_scopes_are_refused(db, scopes):
     with pytest.raises(UnknownScope):
         issue_key(name="gateway", scopes=scopes, now=NOW)
     assert ApiKey.objects.count() == 0
+
+
+@pytest.fixture
+def get(db):
+    acme = create_customer(key="acme", name="Acme")
+    create_workspace(customer=acme, key="acme-eu", name="Acme EU")
+    create_customer(key="other", name="Other")
+    define_meter(
+        key="tokens", name="Tokens", event_type="llm", aggregation="sum", value_property="n",
+        dimensions=["model"], unit="tokens",
+    )  # fmt: skip
+    exact = "0.100000000001"
+    batch = [
+        event("e1", type="llm", data={"n": exact, "model": "a"}),
+        event("e2", type="llm", data={"n": 1}, subject="acme-eu"),
+        event("e3", type="llm", data={"n": 7}, subject="other"),
+        event("e4", type="llm", data={"n": 9, "model": "a"}, time=NOW),
+    ]
+    assert ingest(batch, now=NOW).accepted == 4
+    _, secret = issue_key(name="reader", scopes=["read"], now=NOW)
+
+    def get(key="acme", secret=secret, **span):
+        client = Client(headers={"Authorization": f"Bearer {secret}"})
+        span = {"from": "2026-03-10T00:00:00Z", "to": "2026-03-10T13:00:00+01:00"} | span
+        return client.get(f"/api/v1/customers/{key}/usage", span)
+
+    return get
+
+
+def test_usage_is_told_by_meter_dimension_and_workspace(get):
+    answer = get()
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "customer": "acme",
+        "from": "2026-03-10T00:00:00Z",
+        "to": "2026-03-10T12:00:00Z",
+        "meters": [
+            {
+                "meter": "tokens",
+                "name": "Tokens",
+                "unit": "tokens",
+                "quantity": "1.100000000001",
+                "values": [
+                    {"dimensions": {"model": ""}, "quantity": "1"},
+                    {"dimensions": {"model": "a"}, "quantity": "0.100000000001"},
+                ],
+                "workspaces": [
+                    {"workspace": None, "quantity": "0.100000000001"},
+                    {"workspace": "acme-eu", "quantity": "1"},
+                ],
+            }
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "code"),
+    [
+        ({"key": "nobody"}, 404, "unknown_customer"),
+        ({"from": "yesterday"}, 422, "invalid"),
+        ({"to": "2026-03-09T00:00:00Z"}, 422, "invalid_span"),
+        ({"to": "2036-03-09T00:00:00Z"}, 422, "invalid_span"),
+        ({"secret": "tg_wrong"}, 401, "authentication_failed"),
+    ],
+)
+def test_what_cannot_be_read_is_a_problem(get, asked, status, code):
+    answer = get(**asked)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert answer["Content-Type"] == "application/problem+json"
+
+
+def test_a_key_without_the_scope_reads_nothing(get):
+    _, writer = issue_key(name="writer", scopes=["ingest"], now=NOW)
+    assert get(secret=writer).status_code == 403
+
+
+def test_the_api_is_described(db):
+    paths = Client().get("/api/schema/?format=json").json()["paths"]
+    events = paths["/api/v1/events"]["post"]
+    assert set(events["requestBody"]["content"]) == {SINGLE, BATCH, "application/json"}
+    assert set(events["responses"]) == {"200", "204", "207", "400", "401", "403", "413", "415"}
+    usage = paths["/api/v1/customers/{key}/usage"]["get"]
+    assert {each["name"] for each in usage["parameters"]} == {"key", "from", "to"}
+    assert events["security"] == usage["security"] == [{"apiKey": []}]

@@ -14,7 +14,7 @@ from tests.integration.usage_model import reading
 from usage.models import RollupState
 from usage.operations.ingest import ingest
 from usage.operations.rollup import roll_up
-from usage.queries import Window, read_usage
+from usage.queries import Window, read_usage, verify_rollups
 
 START = datetime(2026, 3, 27, tzinfo=UTC)
 HOURS = 24 * 12
@@ -120,6 +120,7 @@ def test_readings_equal_the_model(stage, history, spans, zone, late_meters):
         if found:
             expected[ref] = found
     assert read_usage(asked).readings == expected
+    assert verify_rollups() == []
 
 
 def act(step, number, happened):

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import connection, connections, transaction
 
 from plans.models import Customer, Meter
@@ -16,7 +17,14 @@ from usage.horizon import current_horizon
 from usage.models import RollupState
 from usage.operations.ingest import ingest
 from usage.operations.rollup import RollupsOutOfStep, rebuild_rollups, roll_up
-from usage.queries import Span, Window, read_transactions, read_usage, touched_since
+from usage.queries import (
+    Span,
+    Window,
+    read_transactions,
+    read_usage,
+    touched_since,
+    verify_rollups,
+)
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 AFTER = datetime(2026, 4, 2, tzinfo=UTC)
@@ -248,8 +256,19 @@ def test_one_meter_can_be_built_anew(acme):
     with connection.cursor() as cursor:
         cursor.execute("UPDATE usage_rollup SET quantity = quantity + 1000")
     assert total(acme) == 2003
+    assert [(d.meter, d.rolled, d.counted) for d in verify_rollups()] == [
+        ("tokens", 1002, 2), ("tokens", 1001, 1),
+    ]  # fmt: skip
+    with pytest.raises(CommandError, match="2 rollups differ"):
+        call_command("verify_rollups")
     rebuild_rollups(now=NOW, meter_ids=[Meter.objects.get().id])
     assert rolled() == (3, 2)
+    assert verify_rollups() == []
+    call_command("rebuild_rollups", meter=["tokens"])
+    assert rolled() == (3, 2)
+    with pytest.raises(CommandError, match="no meter"):
+        call_command("rebuild_rollups", meter=["other"])
+    call_command("verify_rollups")
 
 
 def test_spans_are_touched_by_what_comes_after_them_alone(acme):

@@ -68,6 +68,27 @@ def _report_fields() -> dict[str, Any]:
     }
 
 
+def _customer_usage() -> dict[str, Any]:
+    quantity = {"quantity": serializers.CharField(help_text="Exact, in the meter's unit.")}
+    values = {"dimensions": serializers.DictField(child=serializers.CharField()), **quantity}
+    workspaces = {"workspace": serializers.CharField(allow_null=True), **quantity}
+    meter = {
+        "meter": serializers.CharField(help_text="The meter's key."),
+        "name": serializers.CharField(),
+        "unit": serializers.CharField(),
+        **quantity,
+        "values": inline_serializer("UsageByDimensions", values, many=True),
+        "workspaces": inline_serializer("UsageByWorkspace", workspaces, many=True),
+    }
+    return {
+        "customer": serializers.CharField(),
+        "from": serializers.DateTimeField(),
+        "to": serializers.DateTimeField(),
+        "meters": inline_serializer("MeterUsage", meter, many=True),
+    }
+
+
+CUSTOMER_USAGE = inline_serializer("CustomerUsage", _customer_usage())
 PROBLEM = inline_serializer("Problem", _problem_fields())
 REPORT = inline_serializer("IngestReport", _report_fields())
 REJECTED = inline_serializer("RejectedProblem", _problem_fields() | _report_fields())

@@ -3,7 +3,9 @@
 from django.urls import URLPattern, URLResolver, path
 
 from usage.api.events import EventsView
+from usage.api.usage import CustomerUsageView
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("events", EventsView.as_view(), name="events"),
+    path("customers/<str:key>/usage", CustomerUsageView.as_view(), name="customer-usage"),
 ]

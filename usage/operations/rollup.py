@@ -59,8 +59,14 @@ def roll_up(
             return step._replace(rows=rows)
 
 
-def rebuild_rollups(*, now: datetime, meter_ids: Sequence[int] | None = None) -> RollReport:
-    """Compute the rollups of these meters (of all) anew from the events, in one transaction."""
+def rebuild_rollups(
+    *, now: datetime, meter_ids: Sequence[int] | None = None, seconds_max: float = 600
+) -> RollReport:
+    """Compute the rollups of these meters (of all) anew from the events.
+
+    From the moment it begins, readings take those meters from the events, so they are exact
+    throughout.
+    """
     with transaction.atomic():
         state = lock_rollup_state()
         if meter_ids is None:
@@ -68,8 +74,9 @@ def rebuild_rollups(*, now: datetime, meter_ids: Sequence[int] | None = None) ->
             state.horizon = min(state.horizon, current_horizon())
         for meter_id in meter_ids or ():
             state.meters.pop(str(meter_id), None)
+            _drop([meter_id])
         state.save(update_fields=["meters", "horizon"])
-    return roll_up(now=now)
+    return roll_up(now=now, seconds_max=seconds_max)
 
 
 def _roll_step(*, now: datetime, events_max: int) -> RollReport:
@@ -103,16 +110,24 @@ def _follow_meters(state: RollupState, meters: Sequence[MeterSpec]) -> int:
     wanted = {str(meter.id): meter.fingerprint for meter in meters}
     if state.meters == wanted:
         return 0
-    stale = [int(key) for key, known in state.meters.items() if wanted.get(key) != known]
-    if stale or not state.meters:
-        with connection.cursor() as cursor:
-            if state.meters:
-                cursor.execute("DELETE FROM usage_rollup WHERE meter_id = ANY(%s)", [stale])
-            else:
-                cursor.execute("DELETE FROM usage_rollup")
+    if state.meters:
+        _drop([int(key) for key, known in state.meters.items() if wanted.get(key) != known])
+    else:
+        _drop_all()
     fresh = [meter for meter in meters if state.meters.get(str(meter.id)) != meter.fingerprint]
     state.meters = wanted
     return _add(fresh, start=None, end=state.horizon)
+
+
+def _drop(meter_ids: Sequence[int]) -> None:
+    if meter_ids:
+        with connection.cursor() as cursor:
+            cursor.execute("DELETE FROM usage_rollup WHERE meter_id = ANY(%s)", [list(meter_ids)])
+
+
+def _drop_all() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM usage_rollup")
 
 
 def _bound(*, start: int, end: int, events_max: int) -> int:

@@ -56,7 +56,14 @@ def good(**changes):
     return document
 
 
-DELETED = object()
+class Deleted:
+    """Stands for a field that is left out; its name in a test's id is the same in every process."""
+
+    def __repr__(self) -> str:
+        return "deleted"
+
+
+DELETED = Deleted()
 
 
 def put(document, path, value):
