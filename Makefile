@@ -12,7 +12,8 @@ WORKERS ?= 2
 
 # A deployment as far as `check --deploy` can see; nothing connects to these addresses.
 DEPLOYMENT := DATABASE_URL=postgres://tollgate:unused@localhost:5432/tollgate \
-  BROKER_URL=redis://localhost:6379/0 ALLOWED_HOSTS=billing.example.com DEBUG=false \
+  BROKER_URL=redis://localhost:6379/0 ALLOWED_HOSTS=billing.example.com \
+  DEBUG=false PLAIN_HTTP=false BEHIND_PROXY=true DATABASE_POOL=8 \
   CSRF_TRUSTED_ORIGINS=https://billing.example.com EMAIL_URL=dummymail:// \
   SECRET_KEY=an-example-that-no-deployment-uses-0123456789-abcdefghijklmnopqrstuvwxyz
 

@@ -1,7 +1,8 @@
 """Every claim on rows, by name. Rows are claimed in the order of their ids, in a transaction.
 
 A claim is a conditional update: whoever sets ``claimed_until`` owns the statement until then, and
-a worker that dies gives it back by letting the time pass.
+a worker that dies gives it back by letting the time pass. Whoever stores a statement names the
+claim, so that a worker that was too slow stores nothing over another's work.
 """
 
 from collections.abc import Collection
@@ -19,8 +20,9 @@ class Claimed(NamedTuple):
     """A statement that this worker owns for a while, with what is stored of it."""
 
     period: Period
+    until: datetime
     facts: str
-    lines_hash: str
+    horizon: int
     line_count: int
     approved: bool
     needs_approval: bool
@@ -37,7 +39,7 @@ FROM plans_customer c,
       ORDER BY {order}, s.id LIMIT %(limit)s FOR NO KEY UPDATE OF s SKIP LOCKED) AS ready
 WHERE s.id = ready.id AND c.id = s.customer_id
 RETURNING s.id, s.customer_id, c.key, s.currency, c.time_zone, s.period_start, s.period_end,
-          {stored}, s.lines_hash, s.line_count, s.approved_at IS NOT NULL,
+          s.claimed_until, {stored}, s.horizon, s.line_count, s.approved_at IS NOT NULL,
           c.requires_review AND s.approved_at IS NULL
 """
 

@@ -14,6 +14,7 @@ os.environ["DEBUG"] = "false"
 pytest_plugins = [
     "tests.fixtures.broker",
     "tests.fixtures.browser",
+    "tests.fixtures.own_services",
     "tests.fixtures.staff",
     "tests.fixtures.statements",
     "tests.fixtures.usage",

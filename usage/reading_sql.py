@@ -143,8 +143,9 @@ def _rows(
         parts.append(
             Part(
                 f"""SELECT w.r AS ref, u.meter_id, u.workspace_id, u.dimensions, u.quantity{at}
-FROM w JOIN usage_rollup u ON u.customer_id = w.c AND u.day BETWEEN w.f AND w.l
-WHERE u.meter_id {_of(rolled)}""",  # noqa: S608
+FROM w CROSS JOIN LATERAL (
+    SELECT * FROM usage_rollup u WHERE u.customer_id = w.c AND u.day BETWEEN w.f AND w.l
+        AND u.meter_id {_of(rolled)} OFFSET 0) AS u""",  # noqa: S608
                 [],
             )
         )
@@ -277,11 +278,31 @@ ORDER BY ref, meter_id, at, source, event_id
     return statement, [*windows, meters_json(meters)]
 
 
-TOUCHED = """
-SELECT p.r
-FROM jsonb_to_recordset(%s::jsonb) AS p
-    (r bigint, c bigint, s timestamptz, e timestamptz, h bigint)
+_SPANS = """jsonb_to_recordset(%(spans)s::jsonb) AS p
+    (r bigint, c bigint, s timestamptz, e timestamptz, h bigint)"""
+_SINCE = """usage_event WHERE xid >= %(horizon)s AND "time" >= %(start)s AND "time" < %(bound)s"""
+
+# How many events were stored since any of the spans was read, counted up to a limit. `bound` is
+# where the month of the latest end begins, so that only partitions of past months are looked at,
+# into which little comes any more.
+COUNT_SINCE = f"SELECT count(*) FROM (SELECT FROM {_SINCE} LIMIT %(limit)s) AS found"  # noqa: S608
+
+# Few: look at them, and at the spans' last hours beyond the bound customer by customer.
+TOUCHED_FEW = f"""
+WITH late AS MATERIALIZED (SELECT customer_id, "time", xid FROM {_SINCE})
+SELECT p.r FROM {_SPANS} JOIN late ON late.customer_id = p.c
+    AND late."time" >= p.s AND late."time" < p.e AND late.xid >= p.h
+UNION
+SELECT p.r FROM {_SPANS}
+WHERE p.e > %(bound)s AND EXISTS (
+    SELECT FROM usage_event e WHERE e.customer_id = p.c AND e."time" >= greatest(p.s, %(bound)s)
+        AND e."time" < p.e AND e.xid >= p.h)
+"""  # noqa: S608
+
+# Many: look through each customer's time.
+TOUCHED_MANY = f"""
+SELECT p.r FROM {_SPANS}
 WHERE EXISTS (
     SELECT FROM usage_event e
     WHERE e.customer_id = p.c AND e."time" >= p.s AND e."time" < p.e AND e.xid >= p.h)
-"""
+"""  # noqa: S608

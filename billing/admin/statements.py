@@ -22,7 +22,7 @@ from billing.queries.pages import statement_page
 from billing.queries.verification import verify_one
 from billing.runs import retry_parked
 from billing.wording import Money, Span
-from plans.admin.actions import already, answer
+from plans.admin.actions import already, answer, sent
 from plans.admin.base import HouseAdmin
 from plans.models import Customer
 
@@ -34,7 +34,7 @@ class StatementAdmin(HouseAdmin):
     """Every customer's statements. Nothing is typed here: a run builds them, a person approves."""
 
     list_display = ("name", "customer_name", "period", "state", "total_words", "parked_reason")
-    list_filter = ("status", ("parked_at", admin.EmptyFieldListFilter), "currency")
+    list_filter = ("status", ("parked_at", admin.EmptyFieldListFilter))
     list_select_related = ("customer",)
     search_fields = ("number",)
     search_help_text = "A statement's number, or a part of a customer's name or key"
@@ -141,7 +141,7 @@ class StatementAdmin(HouseAdmin):
         statement, back = self._statement(request, object_id)
         if statement.approved_at or statement.status != Statement.Status.REVIEW:
             return already(request, "It is not in review, or was approved already.", back=back)
-        data, now = request.POST or None, timezone.now()
+        data, now = sent(request), timezone.now()
         page = approve_page(statement, data=data, by=request.user, now=now, back=back)
         return answer(self, request, page)
 
@@ -151,7 +151,7 @@ class StatementAdmin(HouseAdmin):
         statement, back = self._statement(request, object_id)
         if not statement.parked_at:
             return already(request, "It is not parked: the next run takes it.", back=back)
-        page = retry_page(statement, data=request.POST or None, back=back)
+        page = retry_page(statement, data=sent(request), back=back)
         return answer(self, request, page)
 
     @action(description="Verify this statement", url_path="verify", permissions=["view"])

@@ -1,12 +1,12 @@
 """What waits for a person in finance, as rows for the queue on the home page."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import Count, Max, QuerySet
 
 from billing.models import Statement
 from billing.queries.pages import Head, head_of
@@ -44,6 +44,26 @@ class UnpricedMeter:
     customers: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claims:
+    """How many statements runs have claimed, and when the last of these claims ends."""
+
+    statements: int
+    until: datetime | None
+
+
+def claims_of_runs(
+    *, customer_ids: Collection[int] | None, period_end_max: datetime, now: datetime
+) -> Claims:
+    """Return what other runs work on, or worked on when they were cut off: nobody else may yet."""
+    claimed = Statement.objects.filter(claimed_until__gt=now, period_end__lte=period_end_max)
+    claimed = claimed.filter(parked_at=None).exclude(status=Statement.Status.FINALISED)
+    if customer_ids is not None:
+        claimed = claimed.filter(customer_id__in=customer_ids)
+    found = claimed.aggregate(statements=Count("id"), until=Max("claimed_until"))
+    return Claims(statements=found["statements"], until=found["until"])
+
+
 def parked_statements(*, limit: int = ROWS_MAX) -> Queue:
     """Return the statements that could not be built, the longest parked first."""
     parked = Statement.objects.filter(parked_at__isnull=False)
@@ -52,7 +72,9 @@ def parked_statements(*, limit: int = ROWS_MAX) -> Queue:
 
 def statements_in_review(*, limit: int = ROWS_MAX) -> Queue:
     """Return the statements that wait for approval, the longest due first."""
-    review = Statement.objects.filter(status=Statement.Status.REVIEW, approved_at=None)
+    review = Statement.objects.filter(
+        status=Statement.Status.REVIEW, approved_at=None, parked_at=None
+    )
     return _queue(review.order_by("finalise_due_at", "id"), limit=limit)
 
 

@@ -5,7 +5,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from django.db import connection
 
@@ -66,7 +66,7 @@ def load_facts(periods: Sequence[Period], *, usage_until: datetime | None = None
     A period whose subscriptions are not priced throughout gets NoVersionInForce in ``errors``.
     """
     horizon = current_horizon()
-    slices, errors = _slices(periods)
+    slices, errors = slices_of(periods)
     late = load_late([period.customer_id for period in periods])
     terms = terms_of({item.version for item in slices} | late.versions)
     segments, unpriced = _segments(slices, periods=periods, terms=terms, usage_until=usage_until)
@@ -88,8 +88,12 @@ def load_facts(periods: Sequence[Period], *, usage_until: datetime | None = None
 
 
 _SLICES = """
-SELECT w.ref, s.id, s.anchor_date, s.starts_at, greatest(s.starts_at, w.start),
-       least(coalesce(s.ends_at, 'infinity'), w."end"), v.id, v.effective_from, v.effective_until
+SELECT w.ref, s.id, s.anchor_date, v.id,
+       greatest(s.starts_at, w.start, v.effective_from) AS since,
+       least(coalesce(s.ends_at, 'infinity'), w."end", coalesce(v.effective_until, 'infinity')),
+       coalesce(v.effective_from, 'infinity') <= greatest(s.starts_at, w.start),
+       coalesce(v.effective_until, 'infinity') >= least(coalesce(s.ends_at, 'infinity'), w."end"),
+       s.starts_at = greatest(s.starts_at, w.start, v.effective_from)
 FROM unnest(%s::bigint[], %s::bigint[], %s::timestamptz[], %s::timestamptz[])
      AS w(ref, customer_id, start, "end")
 JOIN plans_subscription s ON s.customer_id = w.customer_id AND s.starts_at < w."end"
@@ -100,8 +104,10 @@ LEFT JOIN plans_planversion v ON v.plan_id = s.plan_id AND v.published_at IS NOT
 ORDER BY w.ref, s.starts_at, v.effective_from
 """
 
+_SliceRow = tuple[int, int, date | None, int | None, datetime, datetime, bool, bool, bool]
 
-def _slices(
+
+def slices_of(
     periods: Sequence[Period],
 ) -> tuple[list[_Slice], dict[int, rating.RatingError]]:
     """Cut each period where a subscription or a version begins or ends, in one query."""
@@ -117,7 +123,7 @@ def _slices(
     return [item for item in found if item.ref not in errors], errors
 
 
-def _slice_rows(periods: Sequence[Period]) -> list[tuple[Any, ...]]:
+def _slice_rows(periods: Sequence[Period]) -> list[_SliceRow]:
     with connection.cursor() as cursor:
         cursor.execute(
             _SLICES,
@@ -128,32 +134,29 @@ def _slice_rows(periods: Sequence[Period]) -> list[tuple[Any, ...]]:
                 [period.end for period in periods],
             ],
         )
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        rows: list[_SliceRow] = cursor.fetchall()
         return rows
 
 
-def _subscription_slices(rows: Sequence[tuple[Any, ...]], *, zone: str) -> Iterator[_Slice]:
+def _subscription_slices(rows: Sequence[_SliceRow], *, zone: str) -> Iterator[_Slice]:
     """Return the slices of one subscription; together they must fill its part of the period."""
-    reached: datetime = rows[0][4]
-    end: datetime = rows[0][5]
-    for ref, _, anchor, starts_at, start, _, version, since, until in rows:
-        if version is None or since > reached:
-            break
-        slice_end = end if until is None or until > end else until
-        yield _Slice(
-            ref=ref,
-            version=version,
-            start=reached,
-            end=slice_end,
-            whole=_whole(anchor, zone, reached),
-            opens=start == starts_at == reached,
-        )
-        reached = slice_end
-    if reached < end:
-        raise NoVersionInForce(
-            f"No published version of the plan is in force at {reached:%Y-%m-%d %H:%M} UTC. "
-            "Publish one that covers that time, or end the subscription before it."
-        )
+    reached = None
+    for ref, _, anchor, version, start, end, is_first, _, opens in rows:
+        follows = is_first if reached is None else start == reached
+        if version is None or not follows:
+            raise _gap(reached or start)
+        yield _Slice(ref, version, start, end, _whole(anchor, zone, start), opens)
+        reached = end
+    *_, end, _, is_last, _ = rows[-1]
+    if not is_last:
+        raise _gap(end)
+
+
+def _gap(at: datetime) -> NoVersionInForce:
+    return NoVersionInForce(
+        f"No published version of the plan is in force at {at:%Y-%m-%d %H:%M} UTC. "
+        "Publish one that covers that time, or end the subscription before it."
+    )
 
 
 @lru_cache(maxsize=4096)

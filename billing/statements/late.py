@@ -44,7 +44,7 @@ def load_late(customer_ids: Collection[int]) -> Late:
     Each later statement has looked at all earlier ones, so what a customer's last finalised
     statement was read at bounds what can be new.
     """
-    touched = touched_since(_whole_spans(customer_ids))
+    touched = customers_with_late_usage(customer_ids)
     if not touched:
         return _NOTHING
     statements = _touched_statements(touched)
@@ -63,6 +63,11 @@ def load_late(customer_ids: Collection[int]) -> Late:
         by_customer.setdefault(statement.customer_id, []).append((statement.start, late))
     versions = {s.version for statement in statements for s in statement.segments}
     return Late(by_customer, versions)
+
+
+def customers_with_late_usage(customer_ids: Collection[int]) -> set[int]:
+    """Return the customers that got usage in finalised periods since the last was read."""
+    return touched_since(_whole_spans(customer_ids))
 
 
 def _whole_spans(customer_ids: Collection[int]) -> list[Span]:

@@ -1,7 +1,7 @@
 """Write statements: open what is due, store drafts, finalise, approve. Sets, not single rows."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -54,30 +54,60 @@ def content_hash(content: Content) -> str:
     return sha256(canonical(content))
 
 
+class ClaimLost(OperationError):
+    """Another worker has taken over what this one held for too long; nothing was stored."""
+
+    code = "claim_lost"
+
+
 def store_drafts(
-    built: Sequence[Built], *, loaded: Loaded, replaced: Iterable[int], now: datetime
+    built: Sequence[Built],
+    *,
+    loaded: Loaded,
+    claimed: Sequence[Claimed],
+    now: datetime,
+    release: bool = True,
 ) -> None:
-    """Store drafts and their lines; ``replaced`` are the ids that have lines of an older draft."""
+    """Store drafts and their lines in place of older ones, and give up the claims or keep them.
+
+    Raises ClaimLost where a statement is no longer ours; then nothing of the chunk was stored.
+    """
+    claims = {item.period.id: item for item in claimed}
+    held = [claims[item.period.id] for item in built]
+    values: dict[str, Any] = {
+        "rows": canonical([_draft_row(item) for item in built]),
+        "horizon": loaded.horizon,
+        "now": now,
+        "until": held[0].until,
+        "kept": None if release else held[0].until,
+    }
+    stale = [item.period.id for item in held if item.line_count]
     with transaction.atomic(), connection.cursor() as cursor:
-        stale = list(replaced)
+        cursor.execute(_STORE_DRAFTS, values)
+        _refuse_lost(cursor.rowcount, expected=len(built))
         if stale:
-            cursor.execute(
-                "DELETE FROM billing_statementline WHERE statement_id = ANY(%s)", [stale]
-            )
+            delete = "DELETE FROM billing_statementline WHERE statement_id = ANY(%s)"
+            cursor.execute(delete, [stale])
         _copy_lines(built, loaded=loaded)
-        rows = canonical([_draft_row(item) for item in built])
-        cursor.execute(_STORE_DRAFTS, {"rows": rows, "horizon": loaded.horizon, "now": now})
 
 
+# `status || ''` keeps the planner from thinking, by statistics of the month before, that hardly any
+# row has the status: it would then read the whole table and compare each row with each that is
+# written.
 _STORE_DRAFTS = """
 UPDATE billing_statement s
 SET status = 'draft', total = d.total, adjustments_total = d.adjustments, line_count = d.lines,
     facts = d.facts, lines_hash = d.lines_hash, horizon = %(horizon)s, drafted_at = %(now)s,
-    claimed_until = NULL, parked_at = NULL, parked_code = '', parked_reason = ''
+    claimed_until = %(kept)s, parked_at = NULL, parked_code = '', parked_reason = ''
 FROM jsonb_to_recordset(%(rows)s::jsonb) AS d(
     id bigint, total numeric, adjustments numeric, lines int, facts text, lines_hash text)
-WHERE s.id = d.id AND s.status <> 'finalised'
+WHERE s.id = d.id AND s.status || '' IN ('due', 'draft') AND s.claimed_until = %(until)s
 """
+
+
+def _refuse_lost(stored: int, *, expected: int) -> None:
+    if stored != expected:
+        raise ClaimLost(f"{expected - stored} of {expected} statements were taken over meanwhile.")
 
 
 def _draft_row(item: Built) -> dict[str, Any]:
@@ -130,13 +160,16 @@ def send_to_review(claimed: Sequence[Claimed]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             """UPDATE billing_statement SET status = 'review', claimed_until = NULL
-               WHERE id = ANY(%s) AND status = 'draft'""",
-            [[item.period.id for item in claimed]],
+               WHERE id = ANY(%s) AND status = 'draft' AND claimed_until = %s""",
+            [[item.period.id for item in claimed], claimed[0].until],
         )
 
 
 def finalise(claimed: Sequence[Claimed], *, now: datetime) -> None:
-    """Number, hash and freeze statements whose drafts are stored; one of each customer at most."""
+    """Number, hash and freeze statements whose drafts are stored; one of each customer at most.
+
+    Raises ClaimLost where a statement is no longer ours; then none was finalised.
+    """
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_LAST_OF_CUSTOMERS, [[item.period.customer_id for item in claimed]])
         last: dict[int, tuple[int, str]] = {row[0]: row[1:] for row in cursor.fetchall()}
@@ -149,7 +182,9 @@ def finalise(claimed: Sequence[Claimed], *, now: datetime) -> None:
             _finalised_row(item.period, stored[item.period.id], last.get(item.period.customer_id))
             for item in claimed
         ]
-        cursor.execute(_FINALISE, {"now": now, "rows": canonical(rows)})
+        until = claimed[0].until
+        cursor.execute(_FINALISE, {"now": now, "rows": canonical(rows), "until": until})
+        _refuse_lost(cursor.rowcount, expected=len(rows))
 
 
 _LAST_OF_CUSTOMERS = """
@@ -164,7 +199,7 @@ SET status = 'finalised', finalised_at = %(now)s, claimed_until = NULL,
     content_hash = d.content_hash
 FROM jsonb_to_recordset(%(rows)s::jsonb) AS d(
     id bigint, sequence int, number text, previous_hash text, content_hash text)
-WHERE s.id = d.id AND s.status IN ('draft', 'review')
+WHERE s.id = d.id AND s.status || '' IN ('draft', 'review') AND s.claimed_until = %(until)s
 """
 
 

@@ -162,11 +162,19 @@ def choose_place(*, home: Path) -> Place:
 
 def processes_in(*, folder: Path, program: str) -> list[psutil.Process]:
     """List the processes of a program that work in this folder, whatever a pid file says."""
-    return [
-        process
-        for process in psutil.process_iter()
-        if _ask(process, "name") == program and _ask(process, "cwd") == str(folder.resolve())
-    ]
+    return [each for each in _processes_at(folder, program) if not _is_orphan(each, folder)]
+
+
+def end_orphans(*, folder: Path, program: str) -> None:
+    """End a program's processes whose folder was removed while they ran: they hold its port.
+
+    Their data is gone, so there is nothing left that they could save.
+    """
+    orphans = [each for each in _processes_at(folder, program) if _is_orphan(each, folder)]
+    for process in orphans:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(orphans, timeout=10)
 
 
 def port_is_free(*, host: str, port: int) -> bool:
@@ -216,6 +224,25 @@ def _write_once(path: Path, value: str) -> None:
             os.link(draft, path)
     finally:
         draft.unlink()
+
+
+def _processes_at(folder: Path, program: str) -> list[psutil.Process]:
+    path = str(folder.resolve())
+    return [
+        process
+        for process in psutil.process_iter()
+        if _ask(process, "name") == program
+        and (_ask(process, "cwd") or "").removesuffix(" (deleted)") == path
+    ]
+
+
+def _is_orphan(process: psutil.Process, folder: Path) -> bool:
+    """Tell whether a process works in a folder that was removed, and perhaps made again since."""
+    link = Path(f"/proc/{process.pid}/cwd")
+    try:
+        return link.is_symlink() and not link.samefile(folder)
+    except FileNotFoundError:
+        return link.is_symlink()
 
 
 def _ask(process: psutil.Process, question: str) -> str | None:

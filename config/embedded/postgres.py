@@ -21,6 +21,7 @@ from config.embedded.place import (
     EmbeddedServiceError,
     Place,
     choose_place,
+    end_orphans,
     find_place,
     keep_secret,
     locked,
@@ -74,6 +75,7 @@ def start(*, home: Path, port: int) -> bool:
         if is_running(home=home, port=port):
             return False
         cluster = _cluster(home, port)
+        end_orphans(folder=cluster.data, program="postgres")
         if _has_postmaster(cluster):
             _refuse_other_port(cluster)
         else:
@@ -268,6 +270,7 @@ def _configuration(port: int) -> str:
         f"port = {port}",
         f"listen_addresses = '{HOST}'",
         "unix_socket_directories = ''",
+        f"dynamic_shared_memory_type = {_shared_memory_type()}",
         "max_connections = 200",
         f"shared_buffers = {shared // 1024**2}MB",
         "max_wal_size = 4GB",
@@ -275,12 +278,21 @@ def _configuration(port: int) -> str:
         "fsync = on",
         "synchronous_commit = on",
         "autovacuum = on",
+        "random_page_cost = 1.1",
+        "work_mem = 16MB",
         "jit = off",
         "timezone = 'UTC'",
         "log_timezone = 'UTC'",
         "log_line_prefix = '%m [%p] '",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _shared_memory_type() -> str:
+    """A container's /dev/shm may be too small for parallel queries: then files do."""
+    folder = Path("/dev/shm")  # noqa: S108
+    is_small = folder.is_dir() and shutil.disk_usage(folder).total < _GIB // 4
+    return "mmap" if is_small else "posix"
 
 
 def _memory_bytes() -> int:

@@ -20,6 +20,7 @@ from config.embedded.place import (
     EmbeddedServiceError,
     Place,
     choose_place,
+    end_orphans,
     find_place,
     keep_secret,
     locked,
@@ -50,6 +51,7 @@ def start(*, home: Path, port: int) -> bool:
         if is_running(home=home, port=port):
             return False
         place = choose_place(home=home)
+        end_orphans(folder=place.folder / _FOLDER, program=get_binary_path().name)
         if _server_processes(place):
             _refuse_other_port(place, port)
         else:

@@ -1,9 +1,11 @@
 """The customers' portal in a real browser: from signing in to the events behind a line."""
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
-from tests.fixtures.statements import PASSWORD
+from tests.fixtures.statements import DECEMBER, PASSWORD, berlin, finalised_statement
 
 pytestmark = pytest.mark.browser
 
@@ -38,6 +40,26 @@ def test_from_the_login_to_the_cause_of_a_line(portal, screenshot):
     expect(why.get_by_text("less 57.50 discount = 517.50")).to_be_visible()
     expect(why.get_by_text("Scale, version 1")).to_be_visible()
     screenshot("3-explained")
+
+
+def test_from_a_line_to_its_events(portal, busy_acme, screenshot):
+    finalised_statement(
+        busy_acme.customer, busy_acme.version, start=DECEMBER, end=berlin(2026, 1, 1)
+    )
+    portal.goto("/portal/statements/ACME-0003/")
+    sign_in(portal)
+
+    portal.locator("#line-3 summary").click()
+    portal.locator("#line-3").get_by_role("link", name="See the events behind this line").click()
+
+    expect(portal.get_by_role("heading", name="Events behind A100 in the EU")).to_be_visible()
+    expect(portal.get_by_role("row", name="1 December 2025, 11:00")).to_have_count(1)
+    expect(portal.locator("table.events tbody tr")).to_have_count(5)
+    screenshot("events")
+    portal.set_viewport_size(PHONE)
+    screenshot("events-phone")
+    portal.get_by_role("link", name="ACME-0003").click()
+    expect(portal).to_have_url(re.compile(r"/portal/statements/ACME-0003/#line-3$"))
 
 
 def test_a_wrong_password_is_said_and_nothing_is_shown(portal):

@@ -25,6 +25,9 @@ def test_reads_approves_and_retries(clean_usage, acme, signed_in_page, staff, sc
     )  # fmt: skip
     page = signed_in_page(staff(APPROVER))
 
+    page.goto("/admin/")
+    expect(page.get_by_text("Acme Pictures, $884.01")).to_be_visible()
+    screenshot("0-home")
     page.goto("/admin/billing/statement/")
     expect(page.get_by_text("$884.01").first).to_be_visible()
     screenshot("1-list")
@@ -34,6 +37,12 @@ def test_reads_approves_and_retries(clean_usage, acme, signed_in_page, staff, sc
     expect(page.get_by_text("model h100, region eu; model h100, region us")).to_be_visible()
     page.locator("#adjustments + .lines summary").click()
     screenshot("2-statement")
+    page.emulate_media(color_scheme="dark")
+    page.reload()
+    page.locator("#line-4 summary").click()
+    screenshot("2-statement-dark")
+    page.emulate_media(color_scheme="light")
+    page.reload()
     page.get_by_role("link", name="Verify this statement").click()
     expect(page.get_by_text("ACME-0002")).not_to_have_count(0)
     screenshot("3-verified")

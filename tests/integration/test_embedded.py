@@ -263,6 +263,17 @@ def test_a_copied_home_has_a_server_of_its_own(home, port):
         shutil.rmtree(copy)
 
 
+@pytest.mark.parametrize("service", [postgres, valkey], ids=["postgres", "valkey"])
+def test_a_folder_removed_under_a_running_server_does_not_block_its_port(home, port, service):
+    service.start(home=home, port=port)
+    for path in home.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    assert service.is_running(home=home, port=port) is False
+    assert service.start(home=home, port=port) is True
+    assert service.is_running(home=home, port=port) is True
+
+
 def test_a_password_that_does_not_fit_is_said_at_once(home, port):
     postgres.start(home=home, port=port)
     postgres.stop(home=home, port=port)

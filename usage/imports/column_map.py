@@ -111,23 +111,38 @@ class ColumnMap(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 def read_map(text: str, *, name: str) -> ColumnMap:
     """Return the map that a YAML document says. Raises MapInvalid with all that is wrong."""
     try:
-        found = msgspec.convert(yaml_text.parse(text, name=name), ColumnMap)
+        content = yaml_text.parse(text, name=name)
     except CatalogueInvalid as error:
         first = error.found[0]
         problem = Problem(first.code, first.path or name, f"{first.cause} {first.remedy}")
         raise MapInvalid((problem,)) from error
+    try:
+        found = msgspec.convert(content, ColumnMap)
     except msgspec.ValidationError as error:
-        raise MapInvalid((_shape_problem(error),)) from error
+        raise MapInvalid((_shape_problem(error, content),)) from error
     problems = tuple(_problems(found))
     if problems:
         raise MapInvalid(problems)
     return found
 
 
-def _shape_problem(error: msgspec.ValidationError) -> Problem:
+def _shape_problem(error: msgspec.ValidationError, content: Any) -> Problem:
     said, _, path = str(error).partition(" - at `$")
-    field = path.rstrip("`").lstrip(".") or "the map"
-    return Problem("map_shape", field.replace("[...]", ""), f"{said}.")
+    field = path.rstrip("`").lstrip(".")
+    if field.startswith("properties[...]"):
+        said, field = _property_shape(content["properties"]) or (said, field)
+    return Problem("map_shape", field or "the map", f"{said}.")
+
+
+def _property_shape(properties: dict[str, Any]) -> tuple[str, str] | None:
+    """Find the property that is wrong, which the error of the whole does not name."""
+    for name, rule in properties.items():
+        try:
+            msgspec.convert(rule, PropertyRule)
+        except msgspec.ValidationError as error:
+            said, _, path = str(error).partition(" - at `$")
+            return said, f"properties.{name}{path.rstrip('`')}"
+    return None
 
 
 def _problems(found: ColumnMap) -> Iterator[Problem]:

@@ -11,6 +11,7 @@ from django.utils import timezone
 from billing import runs
 from billing.locks import Scope
 from billing.models import Statement
+from billing.queries.work import Claims, claims_of_runs
 from billing.statements.opening import open_statements
 from plans.models import Customer
 from usage.operations.rollup import roll_up
@@ -45,6 +46,18 @@ class Command(BaseCommand):
             f"{finalised.sent_to_review} sent to review, {drafted.parked + finalised.parked} parked"
         )
         self._list_parked()
+        self._refuse_claimed(
+            claims_of_runs(
+                customer_ids=scope.customer_ids, period_end_max=_instant(until), now=timezone.now()
+            )
+        )
+
+    def _refuse_claimed(self, claims: Claims) -> None:
+        if claims.until is not None:
+            raise CommandError(
+                f"{claims.statements} statements are left: a run is working on them, or was cut "
+                f"off. Run this again from {claims.until:%H:%M:%S %Z} on; it closes what is left."
+            )
 
     def _list_parked(self) -> None:
         parked = Statement.objects.exclude(parked_at=None).select_related("customer")

@@ -129,7 +129,7 @@ def test_events_and_facts_open(approver, busy_acme):
 
 
 def test_approving_restates_the_amount_and_is_safe_on_a_second_click(approver, review):
-    address = page_of(review, "approve").rstrip("/")
+    address = page_of(review, "approve")
 
     asked = text(approver.get(address))
     first = approver.post(address, {"confirm": "yes"}, follow=True)
@@ -147,7 +147,7 @@ def test_approving_restates_the_amount_and_is_safe_on_a_second_click(approver, r
 def test_retrying_clears_what_parked_it(approver, acme):
     parked = parked_statement(acme.customer, start=DECEMBER, end=JANUARY)
 
-    approver.post(page_of(parked, "retry").rstrip("/"), {"confirm": "yes"})
+    approver.post(page_of(parked, "retry"), {"confirm": "yes"})
 
     assert Statement.objects.get(pk=parked.pk).parked_at is None
 
@@ -166,28 +166,24 @@ def test_several_parked_are_retried_from_the_list(approver, acme):
 
 
 def test_verifying_builds_the_statement_again(approver, acme):
-    answer = approver.get(page_of(acme.november, "verify").rstrip("/"), follow=True)
+    answer = approver.get(page_of(acme.november, "verify"), follow=True)
 
     assert "ACME-0002 was built again from its facts" in text(answer)
 
 
 @pytest.mark.parametrize("action", ["approve", "retry"])
 def test_who_may_only_read_changes_nothing(supporter, review, action):
-    assert supporter.post(page_of(review, action).rstrip("/"), {"a": "b"}).status_code == 403
+    assert supporter.post(page_of(review, action), {"a": "b"}).status_code == 403
     assert Statement.objects.get(pk=review.pk).approved_at is None
     shown = text(supporter.get(page_of(review, "change")))
     assert "Approve" not in shown.replace("Approved", "")
 
 
-@pytest.mark.parametrize("rest", ["change", "lines/2/events", "facts.json", "verify"])
+@pytest.mark.parametrize("rest", ["change/", "lines/2/events/", "facts.json", "verify/"])
 def test_staff_without_a_group_sees_no_statement(client, staff, acme, rest):
-    client.force_login(staff())
+    client.force_login(staff(username="temp"))
 
-    answer = client.get(page_of(acme.october, rest).rstrip("/") + ("/" if rest == "change" else ""))
-
-    assert answer.status_code in (301, 403)
-    if answer.status_code == 301:
-        assert client.get(answer.headers["Location"]).status_code == 403
+    assert client.get(f"{LIST}{acme.october.pk}/{rest}").status_code == 403
 
 
 @pytest.mark.parametrize("rest", ["add", "{pk}/delete"])

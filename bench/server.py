@@ -1,0 +1,121 @@
+"""The web server of a deployment, for the time of a measurement, and clients that load it."""
+
+import http.client
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import IO, NamedTuple
+
+HOST = "127.0.0.1"
+WORKERS = 2
+THREADS = 8
+CLIENTS = 4
+_READY_WITHIN_S = 60
+# The proxy in front of a deployment ends TLS.
+_FORWARDED = {"X-Forwarded-Proto": "https"}
+
+
+class RequestRefused(Exception):
+    """A request of the measurement was not answered as it should have been."""
+
+
+class Sent(NamedTuple):
+    """What sending took: wall clock, and CPU of this process, which makes the requests."""
+
+    seconds: float
+    client_cpu_s: float
+
+
+@contextmanager
+def running_server() -> Iterator[int]:
+    """Run granian over the working database; give its port."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+    command = [
+        sys.executable, "-m", "granian", "--interface", "wsgi", "--host", HOST,
+        "--port", str(port), "--workers", str(WORKERS), "--blocking-threads", str(THREADS),
+        "--no-ws", "config.wsgi:application",
+    ]  # fmt: skip
+    environment = os.environ | {"DATABASE_POOL": str(THREADS)}
+    with tempfile.TemporaryFile("w+") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        try:
+            _wait_until_healthy(process, port, log)
+            yield port
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def _wait_until_healthy(process: "subprocess.Popen[bytes]", port: int, log: IO[str]) -> None:
+    deadline = time.monotonic() + _READY_WITHIN_S
+    while not _is_healthy(port):
+        if process.poll() is not None or time.monotonic() > deadline:
+            log.seek(0)
+            raise RequestRefused(f"The web server does not answer:\n{log.read()[-2000:]}")
+        time.sleep(0.1)
+
+
+def _is_healthy(port: int) -> bool:
+    connection = http.client.HTTPConnection(HOST, port, timeout=5)
+    try:
+        connection.request("GET", "/healthz", headers=_FORWARDED)
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def post_events(port: int, bodies: Sequence[bytes], *, secret: str) -> Sent:
+    """Post each body once over a few kept connections; return what it took.
+
+    Raises RequestRefused for any answer but 204.
+    """
+    waiting = deque(bodies)
+    failures: list[str] = []
+    headers = {
+        "Authorization": f"Bearer {secret}",
+        "Content-Type": "application/cloudevents-batch+json",
+        **_FORWARDED,
+    }
+    threads = [
+        threading.Thread(target=_client, args=(port, waiting, headers, failures))
+        for _ in range(CLIENTS)
+    ]
+    cpu, started = time.process_time(), time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    sent = Sent(time.perf_counter() - started, time.process_time() - cpu)
+    if failures:
+        raise RequestRefused(failures[0])
+    return sent
+
+
+def _client(port: int, waiting: deque[bytes], headers: dict[str, str], failures: list[str]) -> None:
+    connection = http.client.HTTPConnection(HOST, port, timeout=120)
+    try:
+        while not failures:
+            try:
+                body = waiting.popleft()
+            except IndexError:
+                return
+            connection.request("POST", "/api/v1/events", body=body, headers=headers)
+            answer = connection.getresponse()
+            said = answer.read()
+            if answer.status != 204:
+                failures.append(f"POST /api/v1/events: {answer.status} {said[:500]!r}")
+    except OSError as error:
+        failures.append(f"POST /api/v1/events: {error!r}")
+    finally:
+        connection.close()
