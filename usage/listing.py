@@ -116,24 +116,31 @@ _COLUMNS = (
 )
 
 
+_PAGE = """
+SELECT at, source, event_id, workspace_id, recorded_at, properties, dimensions, quantity
+FROM ({metered}) AS metered ORDER BY at, source, event_id
+"""
+
+
 def _counted(scan: _Scan, *, dimensions: Collection[tuple[str, ...]] | None) -> list[CountedEvent]:
     meter = scan.meter
     where, parameters = scan.where()
     metered = metered_events(meters=[meter], columns=_COLUMNS, source="usage_event e", where=where)
-    is_unique = meter.aggregation == Aggregation.UNIQUE_COUNT
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT at, source, event_id, workspace_id, recorded_at, properties, dimensions, "
-            f"quantity FROM ({metered}) AS metered ORDER BY at, source, event_id",
-            [meters_json([meter]), *parameters],
-        )
-        return [
-            CountedEvent(
-                *row[:5],
-                json.loads(row[5], parse_float=Decimal),
-                tuple(row[6]),
-                None if is_unique else row[7],
-            )
-            for row in cursor.fetchall()
-            if dimensions is None or tuple(row[6]) in dimensions
-        ]
+        cursor.execute(_PAGE.format(metered=metered), [meters_json([meter]), *parameters])
+        found = [_event(row, meter) for row in cursor.fetchall()]
+    return [each for each in found if dimensions is None or each.dimensions in dimensions]
+
+
+def _event(row: tuple[Any, ...], meter: MeterSpec) -> CountedEvent:
+    time, source, event_id, workspace_id, recorded_at, properties, values, quantity = row
+    return CountedEvent(
+        time=time,
+        source=source,
+        event_id=event_id,
+        workspace_id=workspace_id,
+        recorded_at=recorded_at,
+        properties=json.loads(properties, parse_float=Decimal),
+        dimensions=tuple(values),
+        quantity=None if meter.aggregation == Aggregation.UNIQUE_COUNT else quantity,
+    )

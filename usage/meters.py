@@ -54,30 +54,21 @@ def load_meters() -> list[MeterSpec]:
     """Return all meters, by id."""
     with connection.cursor() as cursor:
         cursor.execute(_LOAD)
-        return [_spec(*row) for row in cursor.fetchall()]
+        return [_spec(row) for row in cursor.fetchall()]
 
 
-def _spec(
-    meter_id: int,
-    key: str,
-    aggregation: str,
-    event_type: str,
-    value_property: str,
-    dimensions: list[str],
-    filters: str,
-    rounding: str,
-    multiple: str,
-) -> MeterSpec:
+def _spec(row: tuple[Any, ...]) -> MeterSpec:
+    meter_id, key, aggregation, event_type, name, dimensions, filters, rounding, multiple = row
     wanted = {
-        name: sorted(filter_texts(values))
-        for name, values in sorted(json.loads(filters, parse_float=Decimal).items())
+        each: sorted(filter_texts(values))
+        for each, values in sorted(json.loads(filters, parse_float=Decimal).items())
     }
     first = next(iter(wanted), None)
     definition: dict[str, Any] = {
         "i": meter_id,
         "y": event_type,
         "k": aggregation,
-        "v": value_property,
+        "v": name,
         "d": dimensions,
         "n": len(dimensions),
         "fk": first,

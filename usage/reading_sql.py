@@ -136,7 +136,7 @@ def _latest(rolled: Sequence[MeterSpec], fresh: Sequence[MeterSpec], horizon: in
 def _rows(
     rolled: Sequence[MeterSpec], fresh: Sequence[MeterSpec], horizon: int, *, with_time: bool
 ) -> Part:
-    """Return the rollups of whole days, the events since, those of part days; and all of `fresh`."""
+    """Return rollups of whole days, events since, events of part days; and all of `fresh`."""
     parts = []
     if rolled:
         at = ", u.latest_at AS at" if with_time else ""
@@ -232,9 +232,10 @@ def _weighted(rolled: Sequence[MeterSpec], fresh: Sequence[MeterSpec], horizon: 
     trim_scale(sum(quantity * extract(epoch FROM upto - since))), NULL::text
 FROM (
     SELECT ref, meter_id, workspace_id, dimensions, quantity, greatest(at, w.s) AS since,
-        greatest(lead(at, 1, w.e) OVER (
-            PARTITION BY ref, meter_id, workspace_id, dimensions ORDER BY at, quantity), w.s) AS upto
+        greatest(lead(at, 1, w.e) OVER series, w.s) AS upto
     FROM ({rows}) AS levels JOIN w ON w.r = levels.ref
+    WINDOW series AS (
+        PARTITION BY ref, meter_id, workspace_id, dimensions ORDER BY at, quantity)
 ) AS spans
 GROUP BY ref, meter_id, workspace_id, dimensions""",  # noqa: S608
             [each for part in parts for each in part.parameters],

@@ -64,10 +64,21 @@ def find_events(search: EventSearch, *, limit: int = 100) -> list[FoundEvent]:
     )
     with connection.cursor() as cursor:
         cursor.execute(statement, [*parameters, limit])
-        return [
-            FoundEvent(*row[:7], json.loads(row[7], parse_float=Decimal))
-            for row in cursor.fetchall()
-        ]
+        return [_event(row) for row in cursor.fetchall()]
+
+
+def _event(row: tuple[Any, ...]) -> FoundEvent:
+    time, source, event_id, type_, customer, workspace, recorded_at, properties = row
+    return FoundEvent(
+        time=time,
+        source=source,
+        event_id=event_id,
+        type=type_,
+        customer=customer,
+        workspace=workspace,
+        recorded_at=recorded_at,
+        properties=json.loads(properties, parse_float=Decimal),
+    )
 
 
 def _conditions(search: EventSearch, *, key_alias: str) -> tuple[list[str], list[Any]]:

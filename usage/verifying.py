@@ -85,5 +85,14 @@ def _differences(meter: MeterSpec, *, horizon: int, limit: int) -> list[Differen
             [meters_json([meter]), horizon, meter.id, limit],
         )
         return [
-            Difference(meter.key, *row[:3], tuple(row[3]), *row[4:]) for row in cursor.fetchall()
+            Difference(
+                meter=meter.key,
+                customer_id=customer_id,
+                day=day,
+                workspace_id=workspace_id,
+                dimensions=tuple(values),
+                rolled=rolled,
+                counted=counted,
+            )
+            for customer_id, day, workspace_id, values, rolled, counted in cursor.fetchall()
         ]

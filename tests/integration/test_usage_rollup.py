@@ -155,9 +155,9 @@ def test_rollups_racing_with_ingest_and_each_other_lose_nothing(acme):
 
 def test_a_run_that_dies_counts_nothing(acme):
     use(1, 2, 3)
-    with pytest.raises(ZeroDivisionError), transaction.atomic():
+    with transaction.atomic():
         roll_up(now=NOW)
-        raise ZeroDivisionError
+        transaction.set_rollback(True)
     assert rolled() == (0, 0)
     roll_up(now=NOW)
     assert rolled() == (6, 3)

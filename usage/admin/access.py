@@ -92,7 +92,7 @@ class ApiKeyAdmin(HouseAdmin):
                 "The next page shows the key's secret once. Only a digest of it is kept.",
                 "Whoever has the secret may do what is chosen here, until the key is revoked.",
             ),
-            run=lambda cleaned: "",
+            run=lambda _: "",
             back=reverse("admin:usage_apikey_changelist"),
         )
         return answer(self, request, page)

@@ -144,8 +144,7 @@ class QuarantinedEventAdmin(HouseAdmin):
             button="Replay",
             form=forms.Form(sent(request)),
             effects=(
-                "Events whose customer and type are known by now are stored, and billed by their "
-                "own time.",
+                "What has a known customer and type by now is stored, and billed by its own time.",
                 "The others stay here. This also happens by itself every hour.",
             ),
             run=lambda _: _outcome(replay(now=timezone.now())),

@@ -19,7 +19,7 @@ class ApiKeyAuthentication(BaseAuthentication):
     """Find the API key; `request.auth` is the `ApiKey`."""
 
     def authenticate(self, request: Request) -> tuple[AnonymousUser, ApiKey] | None:
-        """Return None without a bearer key; raise AuthenticationFailed for one that is not valid."""
+        """Return None without a bearer key; raise AuthenticationFailed for an invalid one."""
         words = get_authorization_header(request).split()
         if not words or words[0].lower() != b"bearer":
             return None
@@ -30,7 +30,7 @@ class ApiKeyAuthentication(BaseAuthentication):
             raise AuthenticationFailed("The API key is not valid, or it was revoked.")
         return AnonymousUser(), key
 
-    def authenticate_header(self, request: Request) -> str:
+    def authenticate_header(self, request: Request) -> str:  # noqa: ARG002
         """Name the scheme, so that a refusal is 401 and not 403."""
         return 'Bearer realm="tollgate"'
 
@@ -38,7 +38,7 @@ class ApiKeyAuthentication(BaseAuthentication):
 class _HasScope(BasePermission):
     scope: Scope
 
-    def has_permission(self, request: Request, view: APIView) -> bool:
+    def has_permission(self, request: Request, view: APIView) -> bool:  # noqa: ARG002
         """Tell whether the request's API key has the scope."""
         key = request.auth
         self.message = f"This API key lacks the scope “{self.scope.value}”."
@@ -69,6 +69,6 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
     target_class = "usage.api.auth.ApiKeyAuthentication"
     name = "apiKey"
 
-    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:  # noqa: ARG002
         """Return the OpenAPI security scheme."""
         return {"type": "http", "scheme": "bearer"}

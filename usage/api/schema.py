@@ -68,10 +68,15 @@ def _report_fields() -> dict[str, Any]:
 
 
 def _customer_usage() -> dict[str, Any]:
-    quantity = {"quantity": serializers.CharField(help_text="Exact, in the meter's unit.")}
-    values = {"dimensions": serializers.DictField(child=serializers.CharField()), **quantity}
-    workspaces = {"workspace": serializers.CharField(allow_null=True), **quantity}
-    meter = {
+    quantity: dict[str, Any] = {
+        "quantity": serializers.CharField(help_text="Exact, in the meter's unit.")
+    }
+    values: dict[str, Any] = {
+        "dimensions": serializers.DictField(child=serializers.CharField()),
+        **quantity,
+    }
+    workspaces: dict[str, Any] = {"workspace": serializers.CharField(allow_null=True), **quantity}
+    meter: dict[str, Any] = {
         "meter": serializers.CharField(help_text="The meter's key."),
         "name": serializers.CharField(),
         "unit": serializers.CharField(),

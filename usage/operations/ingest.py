@@ -239,7 +239,7 @@ def _compare(batch: _Batch, *, new: set[tuple[str, str]] | None) -> int:
     known = list(batch.repeats)
     if new is not None:
         known += [each for key, each in batch.rows.items() if key not in new]
-    rows = {index: row for index, row in known}
+    rows = dict(known)
     asked = [
         {"n": index, "u": index in batch.untimed, **msgspec.structs.asdict(row)}
         for index, row in rows.items()

@@ -158,7 +158,7 @@ def _execute(statement: str, meters: Sequence[MeterSpec], *, start: int | None, 
     bounds = [end] if start is None else [start, end]
     with connection.cursor() as cursor:
         cursor.execute(statement, [meters_json(meters), *bounds])
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 _INTO = """
