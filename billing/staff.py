@@ -14,7 +14,7 @@ from django.contrib.contenttypes.management import create_contenttypes
 from django.db import transaction
 from django.db.models import Q
 
-APPS: Final = ("plans", "usage", "billing")
+APPS: Final = ("plans", "usage", "billing", "django_celery_beat")
 
 
 class Role(NamedTuple):
@@ -44,12 +44,21 @@ ROLES: Final = (
             "plans.add_tier plans.change_tier plans.delete_tier",
             "plans.add_matrixrate plans.change_matrixrate plans.delete_matrixrate",
             "plans.add_subscription plans.change_subscription",
+            "usage.change_quarantinedevent",
         ),
     ),
     Role(
         group=APPROVER,
         reads=APPS,
-        may=("plans.publish_planversion", "billing.finalise_statement"),
+        may=(
+            "plans.publish_planversion",
+            "billing.finalise_statement",
+            "usage.change_quarantinedevent",
+            "usage.add_apikey usage.change_apikey",
+            "django_celery_beat.change_periodictask",
+            "django_celery_beat.add_crontabschedule django_celery_beat.change_crontabschedule",
+            "django_celery_beat.add_intervalschedule django_celery_beat.change_intervalschedule",
+        ),
     ),
     Role(group=SUPPORT, reads=APPS),
 )
