@@ -32,7 +32,7 @@ from plans import rating
 
 logger = logging.getLogger(__name__)
 
-CHUNK = 500
+CHUNK = 1000
 REFRESH_AFTER = timedelta(hours=6)
 EVERYONE = Scope()
 

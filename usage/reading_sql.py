@@ -77,7 +77,7 @@ def usage(known: Known, *, windows: Sequence[str]) -> tuple[str, list[Any]]:
     found = "\nUNION ALL\n".join(part.sql for part in parts) or _NOTHING
     statement = f"""
 WITH {_WINDOWS}
-SELECT usage_snapshot_horizon(), {_STATE_OF_THINGS}, found.*
+SELECT (SELECT usage_snapshot_horizon()), {_STATE_OF_THINGS}, found.*
 FROM (SELECT) AS once LEFT JOIN ({found}) AS found ON true
 """  # noqa: S608
     return statement, [*windows, *(each for part in parts for each in part.parameters)]

@@ -68,10 +68,10 @@ class Migration(migrations.Migration):
                 ('quantity', models.DecimalField(decimal_places=12, max_digits=60)),
                 ('amount', models.DecimalField(decimal_places=4, max_digits=30)),
                 ('explanation', models.JSONField()),
-                ('meter', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='plans.meter')),
+                ('meter', models.ForeignKey(db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='plans.meter')),
                 ('origin', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='corrections', to='billing.statement')),
                 ('statement', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='lines', to='billing.statement')),
-                ('version', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='plans.planversion')),
+                ('version', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='plans.planversion')),
             ],
         ),
         migrations.AddIndex(

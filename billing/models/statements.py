@@ -133,6 +133,9 @@ class StatementLine(models.Model):
     line. ``usage_quantity`` was metered, ``quantity`` is billed (after the allowance), both in
     ``unit``; ``explanation`` has the tiers, the adjustments and each workspace's share.
     An adjustment names the statement it corrects in ``origin``.
+
+    A trigger checks version and meter once for all lines of an insert, instead of a foreign key
+    once for each: published versions, and the meters that they price, are never deleted.
     """
 
     statement = models.ForeignKey(
@@ -144,10 +147,19 @@ class StatementLine(models.Model):
         Statement, on_delete=models.PROTECT, null=True, db_index=False, related_name="corrections"
     )
     version = models.ForeignKey(
-        PlanVersion, on_delete=models.PROTECT, db_index=False, related_name="+"
+        PlanVersion,
+        on_delete=models.PROTECT,
+        db_index=False,
+        db_constraint=False,
+        related_name="+",
     )
     meter = models.ForeignKey(
-        Meter, on_delete=models.PROTECT, null=True, db_index=False, related_name="+"
+        Meter,
+        on_delete=models.PROTECT,
+        null=True,
+        db_index=False,
+        db_constraint=False,
+        related_name="+",
     )
     price_key = models.CharField(max_length=100)
     line_key = models.CharField(max_length=400, default="")
