@@ -17,7 +17,7 @@ ORDER BY id
 SUBJECTS = """
 SELECT key, customer_id, workspace_id
 FROM plans_subject
-WHERE key IN (SELECT jsonb_array_elements_text(%s::jsonb))
+WHERE key = ANY (ARRAY(SELECT jsonb_array_elements_text(%s::jsonb)))
 """
 
 _ROWS = """jsonb_to_recordset(%s::jsonb) AS r
