@@ -84,6 +84,7 @@ UNFOLD = admin_site.UNFOLD
 
 USE_TZ = True
 TIME_ZONE = "UTC"
+FORMAT_MODULE_PATH = ["config.formats"]
 USE_I18N = True
 LANGUAGE_CODE = "en"
 
