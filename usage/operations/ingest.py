@@ -175,16 +175,16 @@ def _store(batch: _Batch, *, now: datetime) -> tuple[int, int]:
     months = _months(batch)
     ensure_partitions(months)
     try:
-        new = _insert(payload, count=len(batch.rows), now=now)
+        new = _insert(payload, now=now)
     except IntegrityError as error:
         if connection.in_atomic_block or not _lacks_partition(error):
             raise
         forget_partitions()
         ensure_partitions(months)
-        new = _insert(payload, count=len(batch.rows), now=now)
-    if new is None and not batch.repeats:
-        return len(batch.rows), 0
-    return len(batch.rows if new is None else new), _compare(batch, new=new)
+        new = _insert(payload, now=now)
+    if new == len(batch.rows) and not batch.repeats:
+        return new, 0
+    return new, _compare(batch) - new
 
 
 def _encode_rows(batch: _Batch) -> bytes:
@@ -220,8 +220,8 @@ def _lacks_partition(error: IntegrityError) -> bool:
     return getattr(error.__cause__, "sqlstate", "") == "23514"
 
 
-def _insert(payload: bytes, *, count: int, now: datetime) -> set[tuple[str, str]] | None:
-    """Return the keys that were new, or None where all `count` were.
+def _insert(payload: bytes, *, now: datetime) -> int:
+    """Store the events whose keys are new, and return how many they are.
 
     The parameter goes to the server as it is, past Django's cursor, which would first quote all
     of it into the statement: half a megabyte that is copied and scanned three times over.
@@ -229,17 +229,14 @@ def _insert(payload: bytes, *, count: int, now: datetime) -> set[tuple[str, str]
     connection.ensure_connection()
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
         cursor.execute(sql.INSERT_EVENTS, [payload.decode(), now])
-        if cursor.rowcount == count:
-            return None
-        return set(cursor.fetchall())
+        row: tuple[int] | None = cursor.fetchone()
+    assert row is not None
+    return row[0]
 
 
-def _compare(batch: _Batch, *, new: set[tuple[str, str]] | None) -> int:
-    """Tell duplicates from conflicts among the rows that were not new; return the duplicates."""
-    known = list(batch.repeats)
-    if new is not None:
-        known += [each for key, each in batch.rows.items() if key not in new]
-    rows = dict(known)
+def _compare(batch: _Batch) -> int:
+    """Reject what is stored with other content; return how many rows are stored as they came."""
+    rows = dict([*batch.rows.values(), *batch.repeats])
     asked = [
         {"n": index, "u": index in batch.untimed, **msgspec.structs.asdict(row)}
         for index, row in rows.items()
