@@ -16,7 +16,7 @@ from typing import IO, NamedTuple
 HOST = "127.0.0.1"
 WORKERS = 2
 THREADS = 8
-CLIENTS = 4
+CLIENTS = 8
 _READY_WITHIN_S = 60
 # The proxy in front of a deployment ends TLS.
 _FORWARDED = {"X-Forwarded-Proto": "https"}
