@@ -50,15 +50,15 @@ class _Row(msgspec.Struct, gc=False):
     i: str
     y: str
     t: datetime
-    c: int
-    w: int | None
+    k: str
     p: dict[str, Any]
 
 
 class _Batch:
     """The events of one call on their way: what to store, what to hold, what to refuse."""
 
-    def __init__(self) -> None:
+    def __init__(self, events: Sequence[CloudEvent]) -> None:
+        self.events = events
         self.rows: dict[tuple[str, str], tuple[int, _Row]] = {}
         self.repeats: list[tuple[int, _Row]] = []
         self.held: list[tuple[int, CloudEvent, Fault]] = []
@@ -87,14 +87,12 @@ def ingest(events: Sequence[CloudEvent], *, now: datetime) -> IngestReport:
 
 def _sort_out(events: Sequence[CloudEvent], *, now: datetime) -> _Batch:
     types = _load_types({event.type for event in events})
-    subjects = _load_subjects({event.subject for event in events})
     span = accepted_span(now=now)
-    batch = _Batch()
+    batch = _Batch(events)
     rows = batch.rows
     for index, event in enumerate(events):
-        owner = subjects.get(event.subject)
         fault = find_fault(event, types=types, span=span)
-        if fault is not None or owner is None:
+        if fault is not None:
             _set_aside(batch, index, event, fault)
             continue
         time = event.time
@@ -102,7 +100,7 @@ def _sort_out(events: Sequence[CloudEvent], *, now: datetime) -> _Batch:
             time = now
             batch.untimed.add(index)
         key = (event.source, event.id)
-        row = _Row(*key, event.type, time, owner[0], owner[1], event.data or {})
+        row = _Row(*key, event.type, time, event.subject, event.data or {})
         if rows.setdefault(key, (index, row))[0] != index:
             batch.repeats.append((index, row))
     return batch
@@ -150,13 +148,6 @@ def _type_rules(meters: Iterable[tuple[str, str, str, list[str], str]]) -> TypeR
     return TypeRules(tuple(values), tuple(sorted(scalars)), tuple(wide))
 
 
-def _load_subjects(subjects: set[str]) -> dict[str, tuple[int, int | None]]:
-    asked = {subject for subject in subjects if "\0" not in subject}
-    with connection.cursor() as cursor:
-        cursor.execute(sql.SUBJECTS, [_json_list(asked)])
-        return {key: (customer, workspace) for key, customer, workspace in cursor.fetchall()}
-
-
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -184,29 +175,65 @@ def _store(batch: _Batch, *, now: datetime) -> tuple[int, int]:
         new = _insert(payload, now=now)
     if new == len(batch.rows) and not batch.repeats:
         return new, 0
-    return new, _compare(batch) - new
+    return _account_for_the_rest(batch, new=new, now=now)
+
+
+def _account_for_the_rest(batch: _Batch, *, new: int, now: datetime) -> tuple[int, int]:
+    """Tell why not all rows were new; return how many are, and how many were there before.
+
+    A row was stored before, or its subject is unknown; or the subject came to be just now.
+    """
+    every = [*batch.rows.values(), *batch.repeats]
+    owners = _load_subjects({row.k for _, row in every})
+    for index, row in every:
+        if row.k not in owners:
+            _set_aside(batch, index, batch.events[index], None)
+    _drop(batch, {index for index, row in every if row.k not in owners})
+    if not batch.rows:
+        return new, 0
+    same = _compare(batch, owners)
+    if len(same) < len(batch.rows) + len(batch.repeats):
+        new += _insert(_encode_rows(batch), now=now)
+        same = _compare(batch, owners)
+    for index, row in [*batch.rows.values(), *batch.repeats]:
+        if not same[index]:
+            said = "An event with this source and id, but with other content, is stored already."
+            batch.rejected.append(Rejection(index, row.i, CONFLICT, said, "id"))
+    return new, sum(same.values()) - new
+
+
+def _load_subjects(subjects: set[str]) -> dict[str, tuple[int, int | None]]:
+    asked = {subject for subject in subjects if "\0" not in subject}
+    with connection.cursor() as cursor:
+        cursor.execute(sql.SUBJECTS, [_json_list(asked)])
+        return {key: (customer, workspace) for key, customer, workspace in cursor.fetchall()}
 
 
 def _encode_rows(batch: _Batch) -> bytes:
-    """One order for all: batches with the same keys wait for each other, and never deadlock."""
-    rows = batch.rows
-    return _encoder.encode([rows[key][1] for key in sorted(rows)])
+    return _encoder.encode([row for _, row in batch.rows.values()])
 
 
 def _reject_nul(batch: _Batch) -> None:
-    """Take out the rows that jsonb cannot hold."""
-    found = [
-        (index, row) for index, row in (*batch.rows.values(), *batch.repeats) if has_nul(row.p)
-    ]
-    for index, row in found:
-        batch.rows.pop((row.s, row.i), None)
-        batch.rejected.append(Rejection(index, row.i, *NUL_FAULT))
-    batch.repeats = [each for each in batch.repeats if each not in found]
-    # A repeat of a row that is gone is the first of its key now.
-    for index, row in list(batch.repeats):
-        if (row.s, row.i) not in batch.rows:
-            batch.rows[row.s, row.i] = (index, row)
-            batch.repeats.remove((index, row))
+    """Take out the rows that PostgreSQL's text and jsonb cannot hold."""
+    gone = set()
+    for index, row in (*batch.rows.values(), *batch.repeats):
+        if "\0" in row.k:
+            _set_aside(batch, index, batch.events[index], None)
+        elif has_nul(row.p):
+            batch.rejected.append(Rejection(index, row.i, *NUL_FAULT))
+        else:
+            continue
+        gone.add(index)
+    _drop(batch, gone)
+
+
+def _drop(batch: _Batch, gone: set[int]) -> None:
+    """Take rows out; a repeat of a row that is gone is the first of its key now."""
+    kept = [each for each in (*batch.rows.values(), *batch.repeats) if each[0] not in gone]
+    batch.rows, batch.repeats = {}, []
+    for index, row in kept:
+        if batch.rows.setdefault((row.s, row.i), (index, row))[0] != index:
+            batch.repeats.append((index, row))
 
 
 def _months(batch: _Batch) -> set[Month]:
@@ -234,18 +261,15 @@ def _insert(payload: bytes, *, now: datetime) -> int:
     return row[0]
 
 
-def _compare(batch: _Batch) -> int:
-    """Reject what is stored with other content; return how many rows are stored as they came."""
-    rows = dict([*batch.rows.values(), *batch.repeats])
-    asked = [
-        {"n": index, "u": index in batch.untimed, **msgspec.structs.asdict(row)}
-        for index, row in rows.items()
-    ]
+def _compare(batch: _Batch, owners: dict[str, tuple[int, int | None]]) -> dict[int, bool]:
+    """Return for each row that is stored, by place, whether it is stored as it came."""
+    asked = []
+    for index, row in [*batch.rows.values(), *batch.repeats]:
+        customer, workspace = owners[row.k]
+        asked.append(
+            {"n": index, "u": index in batch.untimed, "c": customer, "w": workspace}
+            | msgspec.structs.asdict(row)
+        )
     with connection.cursor() as cursor:
         cursor.execute(sql.COMPARE_EVENTS, [_encoder.encode(asked).decode()])
-        same = dict(cursor.fetchall())
-    for index, row in rows.items():
-        if not same[index]:
-            said = "An event with this source and id, but with other content, is stored already."
-            batch.rejected.append(Rejection(index, row.i, CONFLICT, said, "id"))
-    return sum(same.values())
+        return dict(cursor.fetchall())
