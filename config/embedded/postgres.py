@@ -265,7 +265,7 @@ def _launch(cluster: Cluster) -> None:
 
 def _configuration(port: int) -> str:
     """Durable as a real one; no Unix socket, whose path might be too long."""
-    shared = max(min(1 * _GIB, _memory_bytes() // 6), _GIB // 16)
+    shared = max(min(4 * _GIB, _memory_bytes() // 6), _GIB // 16)
     lines = [
         f"port = {port}",
         f"listen_addresses = '{HOST}'",
@@ -273,6 +273,7 @@ def _configuration(port: int) -> str:
         f"dynamic_shared_memory_type = {_shared_memory_type()}",
         "max_connections = 200",
         f"shared_buffers = {shared // 1024**2}MB",
+        "wal_compression = on",
         "max_wal_size = 4GB",
         "wal_compression = on",
         "fsync = on",
