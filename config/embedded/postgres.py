@@ -273,7 +273,6 @@ def _configuration(port: int) -> str:
         f"dynamic_shared_memory_type = {_shared_memory_type()}",
         "max_connections = 200",
         f"shared_buffers = {shared // 1024**2}MB",
-        "wal_compression = on",
         "max_wal_size = 4GB",
         "wal_compression = on",
         "fsync = on",
