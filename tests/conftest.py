@@ -3,6 +3,7 @@
 import os
 
 import hypothesis
+import pytest
 
 # Before anything imports the settings: the tests never speak to a deployment's database. Empty
 # counts as unset, and also keeps `.env` from setting it.
@@ -33,3 +34,20 @@ def pytest_configure(config):
     from config.embedded import ensure_services
 
     ensure_services()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup, django_db_blocker):
+    """See to it that no session but ours is left in the test database when it is dropped.
+
+    A server process outlives its client for a moment, longer where a process was killed.
+    """
+    yield
+    from django.db import connection
+
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT count(*) FILTER (WHERE pg_terminate_backend(pid, 5000)), count(*)
+               FROM pg_stat_activity
+               WHERE datname = current_database() AND pid <> pg_backend_pid()"""
+        )
