@@ -11,7 +11,7 @@ from django.db import connection, connections, transaction
 from plans.models import Customer, Meter
 from plans.operations.customers import create_customer
 from plans.operations.meters import define_meter
-from tests.fixtures.usage import event
+from tests.fixtures.usage import event, wait_for_horizon
 from usage import tasks
 from usage.horizon import current_horizon
 from usage.models import RollupState
@@ -47,6 +47,7 @@ def use(*numbers, prefix="e", **said):
     ]
     report = ingest(batch, now=AFTER)
     assert report.accepted == len(batch)
+    wait_for_horizon()
 
 
 def total(customer):
