@@ -201,8 +201,8 @@ def test_a_batch_has_a_limit(acme, settings):
 
 def test_the_number_of_queries_does_not_grow_with_the_batch(acme, django_assert_num_queries):
     keep_partitions(now=NOW)
-    # Meters and subjects; three look for the partition, which only a commit makes known. The
-    # insert itself goes past the cursor that counts.
+    # Meters; three look for the partition, which only a commit makes known. The insert, which
+    # finds the owners, goes past the cursor that counts.
     with django_assert_num_queries(4):
         ingest([event(f"a{n}") for n in range(500)], now=NOW)
     with django_assert_num_queries(6):
