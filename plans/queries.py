@@ -8,14 +8,14 @@ from django.db.models import Prefetch, Q
 
 from plans.models import (
     Customer,
-    MatrixRate,
+    Feature,
     Meter,
     Plan,
     PlanVersion,
-    Price,
     Subject,
     Subscription,
 )
+from plans.terms import prefetches
 
 
 class VersionInForce(NamedTuple):
@@ -23,6 +23,7 @@ class VersionInForce(NamedTuple):
 
     version_id: int
     plan_id: int
+    currency: str
     effective_from: datetime
     effective_until: datetime | None
 
@@ -45,12 +46,12 @@ def versions_in_force(
     rows = (
         PlanVersion.objects.filter(plan_id__in=plan_ids, published_at__isnull=False)
         .filter(_lasts_beyond("effective_until", start), effective_from__lt=end)
-        .order_by("plan_id", "effective_from")
-        .values_list("id", "plan_id", "effective_from", "effective_until")
+        .order_by("plan_id", "currency", "effective_from")
+        .values_list("id", "plan_id", "currency", "effective_from", "effective_until")
     )
     return [
-        VersionInForce(version_id, plan_id, starts, ends)
-        for version_id, plan_id, starts, ends in rows
+        VersionInForce(version_id, plan_id, currency, starts, ends)
+        for version_id, plan_id, currency, starts, ends in rows
         if starts is not None
     ]
 
@@ -67,9 +68,15 @@ def never_subscribed(*, customer_ids: Collection[int]) -> list[int]:
 
 
 def published_versions(*, plan_id: int) -> list[PlanVersion]:
-    """Return the published versions of a plan in the order in which they take effect."""
+    """Return the published versions of a plan, of all currencies, in the order of their effect."""
     versions = PlanVersion.objects.filter(plan_id=plan_id, published_at__isnull=False)
-    return list(versions.order_by("effective_from"))
+    return list(versions.order_by("effective_from", "currency"))
+
+
+def plans_sold_in(*, currency: str, keys: Collection[str]) -> set[str]:
+    """Return the keys of those plans that have a published version in the currency."""
+    sold = PlanVersion.objects.filter(published_at__isnull=False, currency=currency)
+    return set(sold.filter(plan__key__in=keys).values_list("plan__key", flat=True))
 
 
 def subscriptions_in(
@@ -88,13 +95,9 @@ def subscriptions_in(
 def plans_with_terms(*, keys: Collection[str] = ()) -> list[Plan]:
     """Return plans by key, all where none is given, with versions, prices, tiers and rates."""
     plans = Plan.objects.filter(key__in=keys) if keys else Plan.objects.all()
-    prices = Price.objects.select_related("meter").order_by("position", "id")
     return list(
         plans.order_by("key").prefetch_related(
-            Prefetch("versions", PlanVersion.objects.order_by("number")),
-            Prefetch("versions__prices", prices),
-            "versions__prices__tiers",
-            Prefetch("versions__prices__rates", MatrixRate.objects.order_by("position", "id")),
+            Prefetch("versions", PlanVersion.objects.order_by("number")), *prefetches("versions__")
         )
     )
 
@@ -104,9 +107,18 @@ def all_meters() -> list[Meter]:
     return list(Meter.objects.order_by("key"))
 
 
-def subscribers_after(*, plan_id: int, at: datetime) -> int:
-    """Return how many subscriptions to a plan last beyond a time, or start after it."""
-    return Subscription.objects.filter(_lasts_beyond("ends_at", at), plan_id=plan_id).count()
+def all_features() -> list[Feature]:
+    """Return every feature by key."""
+    return list(Feature.objects.order_by("key"))
+
+
+def subscribers_after(*, plan_id: int, currency: str, at: datetime) -> int:
+    """Return how many subscriptions to a plan last beyond a time, or start after it.
+
+    Counted are those of customers that are billed in the currency.
+    """
+    rows = Subscription.objects.filter(_lasts_beyond("ends_at", at), plan_id=plan_id)
+    return rows.filter(customer__currency=currency).count()
 
 
 def _lasts_beyond(column: str, at: datetime) -> Q:

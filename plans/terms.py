@@ -2,15 +2,26 @@
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
-from django.db.models import Prefetch
+from django.db.models import Prefetch, QuerySet
 
 from plans import rating
-from plans.models import MatrixRate, Meter, Plan, PlanVersion, Price, Tier
+from plans.models import (
+    Limit,
+    MatrixRate,
+    Meter,
+    Phase,
+    Plan,
+    PlanVersion,
+    Price,
+    ServiceClass,
+    Tier,
+    VersionFeature,
+)
 from plans.models.prices import ChargeModel
 
 
@@ -39,21 +50,57 @@ class PriceRows(NamedTuple):
     rates: Sequence[MatrixRate] = ()
 
 
+class GrantRows(NamedTuple):
+    """What a version grants beside its prices, as rows in their order. They need not be stored."""
+
+    phases: Sequence[Phase] = ()
+    service_classes: Sequence[ServiceClass] = ()
+    features: Sequence[str] = ()
+    limits: Sequence[Limit] = ()
+
+
+NO_GRANTS = GrantRows()
+
+
+def with_terms(versions: QuerySet[PlanVersion]) -> QuerySet[PlanVersion]:
+    """Prefetch all that ``version_terms`` and ``grant_rows`` read, in their order."""
+    return versions.select_related("plan").prefetch_related(*prefetches())
+
+
+def prefetches(path: str = "") -> "list[Prefetch[Any, Any, Any]]":
+    """Return what to prefetch for the terms of versions that lie under a path (``versions__``)."""
+    prices = Price.objects.select_related("meter", "upgrade_to").order_by("position", "id")
+    return [
+        Prefetch(f"{path}prices", prices),
+        Prefetch(f"{path}prices__tiers", Tier.objects.order_by("up_to")),
+        Prefetch(f"{path}prices__rates", MatrixRate.objects.order_by("position", "id")),
+        Prefetch(f"{path}phases", Phase.objects.order_by("position", "id")),
+        Prefetch(f"{path}service_classes", ServiceClass.objects.order_by("position", "id")),
+        Prefetch(
+            f"{path}features",
+            VersionFeature.objects.select_related("feature").order_by("feature__key"),
+        ),
+        Prefetch(f"{path}limits", Limit.objects.order_by("kind", "job_class")),
+    ]
+
+
+def grant_rows(version: PlanVersion) -> GrantRows:
+    """Return a version's (prefetched) rows beside its prices."""
+    return GrantRows(
+        phases=list(version.phases.all()),
+        service_classes=list(version.service_classes.all()),
+        features=[row.feature.key for row in version.features.all()],
+        limits=list(version.limits.all()),
+    )
+
+
 def terms_of(version_ids: Collection[int]) -> dict[int, VersionTerms]:
-    """Return the terms of the versions by id, in five queries whatever their number.
+    """Return the terms of the versions by id, in eight queries whatever their number.
 
     Raises KeyError for an id that does not exist.
     """
     wanted = set(version_ids)
-    versions = (
-        PlanVersion.objects.filter(id__in=wanted)
-        .select_related("plan")
-        .prefetch_related(
-            Prefetch("prices", Price.objects.select_related("meter").order_by("position", "id")),
-            Prefetch("prices__tiers", Tier.objects.order_by("up_to")),
-            Prefetch("prices__rates", MatrixRate.objects.order_by("position", "id")),
-        )
-    )
+    versions = with_terms(PlanVersion.objects.filter(id__in=wanted))
     found = {version.id: version_terms(version) for version in versions}
     missing = wanted - found.keys()
     if missing:
@@ -67,7 +114,7 @@ def version_terms(version: PlanVersion) -> VersionTerms:
     rows = [
         PriceRows(row, list(row.tiers.all()), list(row.rates.all())) for row in version.prices.all()
     ]
-    terms, meters = terms_from(currency=version.currency, rows=rows)
+    terms, meters = terms_from(currency=version.currency, rows=rows, grants=grant_rows(version))
     return VersionTerms(
         version_id=version.id,
         plan_key=plan.key,
@@ -80,18 +127,63 @@ def version_terms(version: PlanVersion) -> VersionTerms:
 
 
 def terms_from(
-    *, currency: str, rows: Iterable[PriceRows]
+    *, currency: str, rows: Iterable[PriceRows], grants: GrantRows = NO_GRANTS
 ) -> tuple[rating.Terms, dict[str, Meter]]:
     """Return rows, stored or not, as terms, and the meters that they read by key."""
     listed = list(rows)
-    terms = rating.Terms(currency=currency, prices=tuple(price_value(row) for row in listed))
+    classes = tuple(_service_class(row) for row in grants.service_classes)
+    terms = rating.Terms(
+        currency=currency,
+        prices=tuple(price_value(row, classes=classes) for row in listed),
+        phases=tuple(_phase(row) for row in grants.phases),
+        service_classes=classes,
+        features=tuple(sorted(grants.features)),
+        limits=tuple(_limit(row) for row in grants.limits),
+    )
     meters = {row.price.meter.key: row.price.meter for row in listed if row.price.meter}
     return terms, meters
 
 
-def price_value(rows: PriceRows) -> rating.Price:
-    """Return a price's rows as a rating value."""
+def _phase(row: Phase) -> rating.Phase:
+    return rating.Phase(
+        key=row.key,
+        name=row.name,
+        days=row.days,
+        months=row.months,
+        discount_percent=plain(row.discount_percent),
+    )
+
+
+def _service_class(row: ServiceClass) -> rating.ServiceClass:
+    return rating.ServiceClass(
+        key=row.key,
+        name=row.name,
+        multiplier=plain(row.multiplier),
+        start_within_minutes=row.start_within_minutes,
+    )
+
+
+def _limit(row: Limit) -> rating.Limit:
+    kind: Any = str(row.kind)
+    return rating.Limit(kind=kind, value=plain(row.value), job_class=row.job_class)
+
+
+def _overage(row: Price) -> rating.Overage:
+    policy: Any = str(row.overage)
+    return rating.Overage(
+        policy=policy,
+        upgrade_to=row.upgrade_to.key if row.upgrade_to else "",
+        pack_size=_plain_or_none(row.pack_size),
+        pack_amount=_plain_or_none(row.pack_amount),
+        packs_most=row.packs_most,
+        pack_months=row.pack_months,
+    )
+
+
+def price_value(rows: PriceRows, *, classes: tuple[rating.ServiceClass, ...] = ()) -> rating.Price:
+    """Return a price's rows as a rating value; ``classes`` are the version's service classes."""
     row, meter = rows.price, rows.price.meter
+    allowance_per: Any = str(row.allowance_per)
     return rating.Price(
         key=row.key,
         name=row.name,
@@ -105,6 +197,12 @@ def price_value(rows: PriceRows) -> rating.Price:
         minimum=_plain_or_none(row.minimum),
         prorated=row.prorated,
         once=row.once,
+        every_months=row.every_months,
+        allowance_per=allowance_per,
+        overage=_overage(row),
+        phases=tuple(row.phases),
+        class_dimension=row.class_dimension,
+        classes=classes if row.class_dimension else (),
     )
 
 
@@ -214,6 +312,11 @@ def _event_amount(_rows: PriceRows) -> rating.EventAmount:
     return rating.EventAmount()
 
 
+def _seats(rows: PriceRows) -> rating.Seats:
+    removed: Any = str(rows.price.seats_removed)
+    return rating.Seats(unit_amount=_zero_if_none(rows.price.amount), removed=removed)
+
+
 _BUILDERS: dict[ChargeModel, Callable[[PriceRows], rating.ChargeModel]] = {
     ChargeModel.FLAT: _flat,
     ChargeModel.PER_UNIT: _per_unit,
@@ -224,6 +327,7 @@ _BUILDERS: dict[ChargeModel, Callable[[PriceRows], rating.ChargeModel]] = {
     ChargeModel.GRADUATED_PERCENTAGE: _graduated_percentage,
     ChargeModel.EVENT_AMOUNT: _event_amount,
     ChargeModel.MATRIX: _matrix,
+    ChargeModel.SEATS: _seats,
 }
 
 
@@ -242,5 +346,25 @@ def digest(terms: rating.Terms, meters: Iterable[Meter]) -> str:
         }
         for meter in sorted(meters, key=lambda meter: meter.key)
     ]
-    content = msgspec.json.encode({"terms": terms, "meters": measured}, order="deterministic")
+    content = msgspec.json.encode(
+        {"terms": _stated(terms), "meters": measured}, order="deterministic"
+    )
     return hashlib.sha256(content).hexdigest()
+
+
+def _stated(value: Any) -> Any:
+    """Return a rating value with its kind and what differs from the defaults.
+
+    So terms keep their digest when their kind gets another field, and volume tiers never look like
+    graduated ones.
+    """
+    if isinstance(value, tuple):
+        return [_stated(item) for item in value]
+    if not is_dataclass(value):
+        return value
+    found = {"kind": type(value).__name__}
+    for field in fields(value):
+        stated = getattr(value, field.name)
+        if stated != field.default:
+            found[field.name] = _stated(stated)
+    return found

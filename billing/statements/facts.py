@@ -94,11 +94,12 @@ SELECT w.ref, s.id, s.anchor_date, v.id,
        coalesce(v.effective_from, 'infinity') <= greatest(s.starts_at, w.start),
        coalesce(v.effective_until, 'infinity') >= least(coalesce(s.ends_at, 'infinity'), w."end"),
        s.starts_at = greatest(s.starts_at, w.start, v.effective_from)
-FROM unnest(%s::bigint[], %s::bigint[], %s::timestamptz[], %s::timestamptz[])
-     AS w(ref, customer_id, start, "end")
+FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::timestamptz[], %s::timestamptz[])
+     AS w(ref, customer_id, currency, start, "end")
 JOIN plans_subscription s ON s.customer_id = w.customer_id AND s.starts_at < w."end"
      AND (s.ends_at IS NULL OR s.ends_at > w.start)
 LEFT JOIN plans_planversion v ON v.plan_id = s.plan_id AND v.published_at IS NOT NULL
+     AND v.currency = w.currency
      AND v.effective_from < least(coalesce(s.ends_at, 'infinity'), w."end")
      AND (v.effective_until IS NULL OR v.effective_until > greatest(s.starts_at, w.start))
 ORDER BY w.ref, s.starts_at, v.effective_from
@@ -130,6 +131,7 @@ def _slice_rows(periods: Sequence[Period]) -> list[_SliceRow]:
             [
                 [period.id for period in periods],
                 [period.customer_id for period in periods],
+                [period.currency for period in periods],
                 [period.start for period in periods],
                 [period.end for period in periods],
             ],

@@ -20,6 +20,7 @@ REQUIRED: dict[str, str] = {
     ChargeModel.PER_UNIT: "amount",
     ChargeModel.PACKAGE: "amount",
     ChargeModel.PERCENTAGE: "percent",
+    ChargeModel.SEATS: "amount",
 }
 _FIELDS = {
     "unit_amount": "amount",

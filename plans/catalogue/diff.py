@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from plans.catalogue.document import Catalogue, VersionDocument, meter_values
+from plans.catalogue.document import Catalogue, VersionDocument
 from plans.catalogue.problems import CatalogueProblem
+from plans.catalogue.rows import meter_values
 from plans.models import Meter, PlanVersion
 
 

@@ -1,26 +1,18 @@
 """Turn parsed documents into rows that are not stored yet, and check what the schema cannot."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 from plans.catalogue import yaml_text
 from plans.catalogue.check import schema_problems
 from plans.catalogue.problems import CatalogueInvalid, CatalogueProblem
-from plans.models import MatrixRate, Meter, Price, Tier
+from plans.catalogue.rows import grant_rows, meter_row, meter_values, price_rows
+from plans.models import Feature, Meter
 from plans.operations.meters import meter_problems
 from plans.rating import problems_in_terms
-from plans.terms import PriceRows, digest, terms_from
-
-ANY: Final = "*"
-REFUSE: Final = "refuse"
-
-# Fields of a price in a document, and its columns where their names differ.
-COLUMNS: Final = {"package_size": "unit_size", "default": "default_amount"}
-_NOT_COLUMNS: Final = frozenset({"meter", "tiers", "rates", "default"})
-_TEXT: Final = frozenset({"key", "name", "model", "label"})
+from plans.terms import NO_GRANTS, GrantRows, PriceRows, digest, terms_from
 
 # What rating calls the fields of a price, and what a document calls them.
 _RATING_NAMES: Final = {
@@ -49,6 +41,7 @@ class VersionDocument:
     note: str
     rows: tuple[PriceRows, ...]
     digest: str
+    grants: GrantRows = NO_GRANTS
 
     def problem(self, code: str, name: str, cause: str, remedy: str) -> CatalogueProblem:
         """Return a problem at a field of this version."""
@@ -69,14 +62,26 @@ class PlanDocument:
 
 @dataclass(slots=True)
 class Catalogue:
-    """What the documents say together: the meters and the plans that they define."""
+    """What the documents say together: the meters, features and plans that they define."""
 
     meters: dict[str, Meter] = field(default_factory=dict)
+    features: dict[str, Feature] = field(default_factory=dict)
     plans: list[PlanDocument] = field(default_factory=list)
     places: dict[str, tuple[str, str]] = field(default_factory=dict)
 
 
-def read_sources(sources: Iterable[Source], *, stored_meters: Mapping[str, Meter]) -> Catalogue:
+class Stored(NamedTuple):
+    """What documents may name without defining it: stored meters, features and plans by key."""
+
+    meters: Mapping[str, Meter]
+    features: Collection[str] = ()
+    plans: Collection[str] = ()
+
+
+NOTHING_STORED: Final = Stored({})
+
+
+def read_sources(sources: Iterable[Source], *, stored: Stored = NOTHING_STORED) -> Catalogue:
     """Parse and check documents; prices may read meters of any of them, and stored ones.
 
     Raises CatalogueInvalid with everything that is wrong, in all documents.
@@ -88,13 +93,13 @@ def read_sources(sources: Iterable[Source], *, stored_meters: Mapping[str, Meter
             contents.append((source.name, yaml_text.parse(source.text, name=source.name)))
         except CatalogueInvalid as error:
             found += error.found
-    return read_contents(contents, stored_meters=stored_meters, found=found)
+    return read_contents(contents, stored=stored, found=found)
 
 
 def read_contents(
     contents: Iterable[tuple[str, Any]],
     *,
-    stored_meters: Mapping[str, Meter],
+    stored: Stored = NOTHING_STORED,
     found: Sequence[CatalogueProblem] = (),
 ) -> Catalogue:
     """Check parsed documents, given by file name; ``found`` is what is wrong with them already.
@@ -108,9 +113,11 @@ def read_contents(
         problems += wrong
         if not wrong:
             well_formed.append((file, content))
-    reader = _Reader(stored_meters)
+    reader = _Reader(stored)
     for file, content in well_formed:
         reader.read_meters(file, content.get("meters", []))
+        reader.read_features(file, content.get("features", []))
+        reader.read_plan_keys(content.get("plans", []))
     for file, content in well_formed:
         reader.read_plans(file, content.get("plans", []))
     if problems or reader.problems:
@@ -121,10 +128,11 @@ def read_contents(
 class _Reader:
     """Collects the catalogue and the problems of well-formed documents, meters first."""
 
-    def __init__(self, stored_meters: Mapping[str, Meter]) -> None:
+    def __init__(self, stored: Stored) -> None:
         self.catalogue = Catalogue()
         self.problems: list[CatalogueProblem] = []
-        self._stored = stored_meters
+        self._stored = stored
+        self._plan_keys = set(stored.plans)
 
     def read_meters(self, file: str, contents: Sequence[dict[str, Any]]) -> None:
         for index, content in enumerate(contents):
@@ -139,6 +147,23 @@ class _Reader:
         if known is not meter and meter_values(known) != meter_values(meter):
             cause = f"The meter “{meter.key}” is defined twice, differently."
             self._add(file, f"{path}.key", "meter_twice", cause, "Keep one definition.")
+
+    def read_features(self, file: str, contents: Sequence[dict[str, Any]]) -> None:
+        for index, content in enumerate(contents):
+            feature = Feature(
+                key=content["key"],
+                name=content["name"],
+                description=content.get("description", ""),
+            )
+            known = self.catalogue.features.setdefault(feature.key, feature)
+            if (known.name, known.description) != (feature.name, feature.description):
+                cause = f"The feature “{feature.key}” is defined twice, differently."
+                path = f"features[{index}].key"
+                self._add(file, path, "feature_twice", cause, "Keep one definition.")
+
+    def read_plan_keys(self, contents: Sequence[dict[str, Any]]) -> None:
+        """Learn which plans there are, so that a price may upgrade to one that stands later."""
+        self._plan_keys.update(content["key"] for content in contents)
 
     def read_plans(self, file: str, contents: Sequence[dict[str, Any]]) -> None:
         for index, content in enumerate(contents):
@@ -170,7 +195,9 @@ class _Reader:
             self._price(file, f"{path}.prices[{index}]", price)
             for index, price in enumerate(content["prices"])
         )
-        terms, meters = terms_from(currency=content["currency"], rows=rows)
+        grants = grant_rows(content)
+        self._check_references(file, path, content)
+        terms, meters = terms_from(currency=content["currency"], rows=rows, grants=grants)
         for problem in problems_in_terms(terms):
             where = f"{path}.{document_field(problem.field)}"
             self._add(file, where, problem.code, problem.message, "")
@@ -183,7 +210,22 @@ class _Reader:
             note=content.get("note", ""),
             rows=rows,
             digest=digest(terms, meters.values()),
+            grants=grants,
         )
+
+    def _check_references(self, file: str, path: str, content: dict[str, Any]) -> None:
+        known = self.catalogue.features.keys() | set(self._stored.features)
+        for index, key in enumerate(content.get("features", ())):
+            if key not in known:
+                cause = f"There is no feature “{key}”."
+                where = f"{path}.features[{index}]"
+                self._add(file, where, "unknown_feature", cause, "Define it under features.")
+        for index, price in enumerate(content["prices"]):
+            plan = price.get("overage", {}).get("plan")
+            if plan is not None and plan not in self._plan_keys:
+                cause = f"There is no plan “{plan}” to move to."
+                where = f"{path}.prices[{index}].overage.plan"
+                self._add(file, where, "unknown_plan", cause, "Name a plan of the catalogue.")
 
     def _price(self, file: str, path: str, content: dict[str, Any]) -> PriceRows:
         meter = self._meter(file, path, content)
@@ -197,7 +239,7 @@ class _Reader:
         key = content.get("meter")
         if key is None:
             return None
-        meter = self.catalogue.meters.get(key) or self._stored.get(key)
+        meter = self.catalogue.meters.get(key) or self._stored.meters.get(key)
         if meter is None:
             cause = f"There is no meter “{key}”."
             self._add(file, f"{path}.meter", "unknown_meter", cause, "Define it under meters.")
@@ -224,10 +266,11 @@ class _Reader:
             return None
 
     def _check_order(self, versions: Sequence[VersionDocument]) -> None:
-        last: datetime | None = None
+        last: dict[str, datetime] = {}
         for version in versions:
             starts, ends = version.effective_from, version.effective_until
-            if starts is not None and last is not None and starts <= last:
+            before = last.get(version.currency)
+            if starts is not None and before is not None and starts <= before:
                 cause = "It does not take effect after the version before."
                 self.problems.append(
                     version.problem(
@@ -241,45 +284,11 @@ class _Reader:
                         "effective_order", "effective_until", cause, "State when it takes effect."
                     )
                 )
-            last = starts or last
+            if starts is not None:
+                last[version.currency] = starts
 
     def _add(self, file: str, path: str, code: str, cause: str, remedy: str) -> None:
         self.problems.append(CatalogueProblem(file, path, code, cause, remedy))
-
-
-def meter_row(content: Mapping[str, Any]) -> Meter:
-    """Return a well-formed meter as a row that is not stored."""
-    return Meter(
-        key=content["key"],
-        name=content["name"],
-        event_type=content["event_type"],
-        aggregation=content["aggregation"],
-        value_property=content.get("property", ""),
-        dimensions=list(content.get("dimensions", [])),
-        filters=dict(content.get("filters", {})),
-        rounding=content.get("rounding", "none"),
-        rounding_multiple=Decimal(content.get("rounding_multiple", 1)),
-        unit=content.get("unit", ""),
-    )
-
-
-def meter_values(meter: Meter) -> dict[str, Any]:
-    """Return all that defines a meter, by column."""
-    columns = [column.name for column in Meter._meta.concrete_fields if column.name != "id"]
-    return {name: getattr(meter, name) for name in columns}
-
-
-def price_rows(content: Mapping[str, Any], *, meter: Meter | None) -> PriceRows:
-    """Return a well-formed price as rows that are not stored."""
-    price = Price(meter=meter, **_columns(content))
-    default = content.get("default", REFUSE)
-    price.default_amount = None if default == REFUSE else Decimal(default)
-    dimensions = meter.dimensions if meter else []
-    return PriceRows(
-        price=price,
-        tiers=[_tier(tier) for tier in content.get("tiers", [])],
-        rates=[_rate(rate, dimensions) for rate in content.get("rates", [])],
-    )
 
 
 def document_field(rating_field: str) -> str:
@@ -288,35 +297,3 @@ def document_field(rating_field: str) -> str:
     if last == "unit_amount":
         last = "unit" if len(above) > 1 else "amount"
     return ".".join([*above, _RATING_NAMES.get(last, last)])
-
-
-def _columns(content: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        COLUMNS.get(name, name): _column(name, value)
-        for name, value in content.items()
-        if name not in _NOT_COLUMNS
-    }
-
-
-def _column(name: str, value: Any) -> Any:
-    exact = name in _TEXT or name == "free_transactions" or isinstance(value, bool)
-    return value if exact else Decimal(value)
-
-
-def _tier(content: Mapping[str, Any]) -> Tier:
-    up_to = content["up_to"]
-    return Tier(
-        up_to=None if up_to is None else Decimal(up_to),
-        unit_amount=Decimal(content.get("unit", 0)),
-        flat_amount=Decimal(content.get("flat", 0)),
-        percent=Decimal(content.get("percent", 0)),
-    )
-
-
-def _rate(content: Mapping[str, Any], dimensions: Sequence[str]) -> MatrixRate:
-    values = [content["match"].get(name) for name in dimensions]
-    return MatrixRate(
-        match=[None if value == ANY else value for value in values],
-        unit_amount=Decimal(content["unit"]),
-        label=content.get("label", ""),
-    )

@@ -6,14 +6,26 @@ from decimal import Decimal
 from typing import Any
 
 from plans.catalogue import yaml_text
-from plans.catalogue.document import ANY, COLUMNS, REFUSE
+from plans.catalogue.rows import ANY, COLUMNS, OVERAGE_COLUMNS, REFUSE
 from plans.catalogue.schema import MODELS
 from plans.errors import OperationError
-from plans.models import MatrixRate, Meter, Plan, PlanVersion, Price, Tier
-from plans.models.prices import ChargeModel
-from plans.queries import all_meters, plans_with_terms
-from plans.terms import PriceRows, plain
+from plans.models import (
+    Feature,
+    Limit,
+    MatrixRate,
+    Meter,
+    Phase,
+    Plan,
+    PlanVersion,
+    Price,
+    ServiceClass,
+    Tier,
+)
+from plans.models.prices import ChargeModel, OveragePolicy
+from plans.queries import all_features, all_meters, plans_with_terms
+from plans.terms import GrantRows, PriceRows, grant_rows, plain
 
+_OWN_SHAPE = frozenset({"default", "overage"})
 _NAMES = {column: name for name, column in COLUMNS.items()}
 
 
@@ -32,7 +44,12 @@ def dump(*, keys: Collection[str] = ()) -> str:
     missing = set(keys) - {plan.key for plan in plans}
     if missing:
         raise UnknownPlan(f"There is no plan {', '.join(sorted(missing))}.", field="keys")
-    return yaml_text.write(document(plans, meters=_read_by(plans) if keys else all_meters()))
+    content = document(
+        plans,
+        meters=_read_by(plans) if keys else all_meters(),
+        features=_granted_by(plans) if keys else all_features(),
+    )
+    return yaml_text.write(content)
 
 
 def _read_by(plans: Sequence[Plan]) -> list[Meter]:
@@ -46,11 +63,28 @@ def _read_by(plans: Sequence[Plan]) -> list[Meter]:
     return [meters[key] for key in sorted(meters)]
 
 
-def document(plans: Sequence[Plan], *, meters: Sequence[Meter]) -> dict[str, Any]:
-    """Return prefetched plans and meters as a document's content."""
+def _granted_by(plans: Sequence[Plan]) -> list[Feature]:
+    features = {
+        row.feature.key: row.feature
+        for plan in plans
+        for version in plan.versions.all()
+        for row in version.features.all()
+    }
+    return [features[key] for key in sorted(features)]
+
+
+def document(
+    plans: Sequence[Plan], *, meters: Sequence[Meter], features: Sequence[Feature] = ()
+) -> dict[str, Any]:
+    """Return prefetched plans, their meters and features as a document's content."""
     content: dict[str, Any] = {}
     if meters:
         content["meters"] = [meter_content(meter) for meter in meters]
+    if features:
+        content["features"] = [
+            _stated(key=feature.key, name=feature.name, description=feature.description)
+            for feature in features
+        ]
     content["plans"] = [plan_content(plan) for plan in plans]
     return content
 
@@ -91,11 +125,60 @@ def version_content(version: PlanVersion, *, starts: Collection[datetime | None]
             effective_until="" if until in starts else _time_text(until),
             note=version.note,
         ),
+        **grants_content(grant_rows(version)),
         "prices": [
             price_content(PriceRows(price, list(price.tiers.all()), list(price.rates.all())))
             for price in version.prices.all()
         ],
     }
+
+
+def grants_content(grants: GrantRows) -> dict[str, Any]:
+    """Return what a version grants beside its prices, without what is usual."""
+    return _stated(
+        features=list(grants.features),
+        limits=[_limit(limit) for limit in grants.limits],
+        service_classes=[_service_class(each) for each in grants.service_classes],
+        phases=[_phase(phase) for phase in grants.phases],
+    )
+
+
+def _limit(limit: Limit) -> dict[str, Any]:
+    return _stated(kind=str(limit.kind), value=amount_text(limit.value), job_class=limit.job_class)
+
+
+def _service_class(each: ServiceClass) -> dict[str, Any]:
+    multiplier = amount_text(each.multiplier)
+    return _stated(
+        key=each.key,
+        name=each.name,
+        multiplier="" if multiplier == "1" else multiplier,
+        start_within_minutes=each.start_within_minutes,
+    )
+
+
+def _phase(phase: Phase) -> dict[str, Any]:
+    return _stated(
+        key=phase.key,
+        name=phase.name,
+        days=phase.days,
+        months=phase.months,
+        discount_percent=amount_text(phase.discount_percent) if phase.discount_percent else "",
+    )
+
+
+def overage_content(price: Price) -> dict[str, Any]:
+    """Return what happens beyond a price's allowance, without what is usual."""
+    if price.overage == OveragePolicy.RATE:
+        return {}
+    content: dict[str, Any] = {"policy": str(price.overage)}
+    if price.upgrade_to is not None:
+        content["plan"] = price.upgrade_to.key
+    for name, column in OVERAGE_COLUMNS.items():
+        value = getattr(price, column)
+        if value is not None:
+            content[name] = _value_text(value)
+    return {"overage": content}
 
 
 def price_content(rows: PriceRows) -> dict[str, Any]:
@@ -110,9 +193,9 @@ def price_content(rows: PriceRows) -> dict[str, Any]:
         name = _document_name(column.name, model)
         value = getattr(price, column.name)
         stated = name in required or value != column.get_default()
-        if stated and name in properties and name not in content and name != "default":
+        if stated and name in properties and name not in content and name not in _OWN_SHAPE:
             content[name] = _value_text(value)
-    return {**content, **_PARTS.get(model, _no_parts)(rows)}
+    return {**content, **overage_content(price), **_PARTS.get(model, _no_parts)(rows)}
 
 
 def amount_text(value: Decimal) -> str:
@@ -129,7 +212,9 @@ def _document_name(column: str, model: str) -> str:
 def _value_text(value: Any) -> Any:
     if value is None:
         return "0"
-    return amount_text(value) if isinstance(value, Decimal) else value
+    if isinstance(value, Decimal):
+        return amount_text(value)
+    return str(value) if isinstance(value, str) else value
 
 
 def _time_text(at: datetime | None) -> str:
@@ -137,7 +222,7 @@ def _time_text(at: datetime | None) -> str:
 
 
 def _stated(**fields: Any) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value not in ("", [], {})}
+    return {name: value for name, value in fields.items() if value not in ("", [], {}, None)}
 
 
 def _rising(tiers: Iterable[Tier]) -> list[Tier]:

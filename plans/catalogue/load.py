@@ -12,18 +12,26 @@ from plans.catalogue.document import (
     Catalogue,
     PlanDocument,
     Source,
+    Stored,
     VersionDocument,
-    meter_values,
     read_sources,
 )
 from plans.catalogue.problems import CatalogueInvalid, CatalogueProblem
+from plans.catalogue.rows import meter_values
 from plans.errors import OperationError
-from plans.models import Meter, Plan, PlanVersion
+from plans.models import Feature, Meter, Plan, PlanVersion
+from plans.operations.features import define_feature
 from plans.operations.meters import define_meter
 from plans.operations.publishing import publish_version, retire_version
-from plans.operations.versions import add_prices, create_plan, describe_plan, start_version
-from plans.queries import all_meters
-from plans.terms import PriceRows, VersionTerms, terms_of
+from plans.operations.versions import (
+    add_grants,
+    add_prices,
+    create_plan,
+    describe_plan,
+    start_version,
+)
+from plans.queries import all_features, all_meters
+from plans.terms import GrantRows, PriceRows, VersionTerms, terms_of
 
 
 class Loaded(NamedTuple):
@@ -41,8 +49,16 @@ def load_sources(
     sources: Iterable[Source], *, publish: bool, by: AbstractBaseUser | None, now: datetime
 ) -> list[Loaded]:
     """Check all documents, then store them in one transaction; see ``load``."""
-    stored = {meter.key: meter for meter in all_meters()}
-    return load(read_sources(sources, stored_meters=stored), publish=publish, by=by, now=now)
+    return load(read_sources(sources, stored=stored_now()), publish=publish, by=by, now=now)
+
+
+def stored_now() -> Stored:
+    """Return what a document may name without defining it."""
+    return Stored(
+        meters={meter.key: meter for meter in all_meters()},
+        features=[feature.key for feature in all_features()],
+        plans=list(Plan.objects.values_list("key", flat=True)),
+    )
 
 
 @transaction.atomic
@@ -65,9 +81,26 @@ def load(
         if key not in stored:
             stored[key] = define_meter(**meter_values(meter))
         loaded.append(Loaded("meter", key, outcome))
+    loaded += [_feature(feature) for feature in catalogue.features.values()]
+    for plan in catalogue.plans:
+        _plan(plan)
     for plan in catalogue.plans:
         loaded += _PlanLoader(plan, meters=stored, publish=publish, by=by, now=now).load()
     return loaded
+
+
+def _feature(feature: Feature) -> Loaded:
+    outcome = define_feature(key=feature.key, name=feature.name, description=feature.description)
+    return Loaded("feature", feature.key, outcome)
+
+
+def _plan(said: PlanDocument) -> Plan:
+    plan = Plan.objects.filter(key=said.key).first()
+    if plan is None:
+        return create_plan(key=said.key, name=said.name, description=said.description)
+    if (plan.name, plan.description) != (said.name, said.description):
+        describe_plan(plan=plan, name=said.name, description=said.description)
+    return plan
 
 
 class _PlanLoader:
@@ -89,22 +122,13 @@ class _PlanLoader:
         self._now = now
 
     def load(self) -> list[Loaded]:
-        """Store the plan and those of its versions that are new."""
-        plan = self._plan()
+        """Store those versions of the plan that are new."""
+        plan = Plan.objects.get(key=self._document.key)
         stored = list(plan.versions.order_by("number"))
         digests = {pk: terms.digest for pk, terms in _terms(stored)}
         matched = match_versions(self._document.versions, stored=stored, digests=digests)
         pairs = zip(self._document.versions, matched, strict=True)
         return [self._version(plan, document, version) for document, version in pairs]
-
-    def _plan(self) -> Plan:
-        said = self._document
-        plan = Plan.objects.filter(key=said.key).first()
-        if plan is None:
-            return create_plan(key=said.key, name=said.name, description=said.description)
-        if (plan.name, plan.description) != (said.name, said.description):
-            describe_plan(plan=plan, name=said.name, description=said.description)
-        return plan
 
     def _version(
         self, plan: Plan, document: VersionDocument, version: PlanVersion | None
@@ -125,6 +149,9 @@ class _PlanLoader:
         for row in document.rows:
             if row.price.meter is not None:
                 row.price.meter = self._meters[row.price.meter.key]
+            if row.price.upgrade_to is not None:
+                row.price.upgrade_to = Plan.objects.get(key=row.price.upgrade_to.key)
+        add_grants(version=version, grants=_fresh_grants(document.grants))
         add_prices(version=version, rows=[_fresh(row) for row in document.rows])
         return version
 
@@ -150,6 +177,13 @@ def _fresh(rows: PriceRows) -> PriceRows:
         row.pk = None
         row._state.adding = True
     return rows
+
+
+def _fresh_grants(grants: GrantRows) -> GrantRows:
+    for row in (*grants.phases, *grants.service_classes, *grants.limits):
+        row.pk = None
+        row._state.adding = True
+    return grants
 
 
 def _refusals(document: VersionDocument, error: OperationError) -> list[CatalogueProblem]:

@@ -5,8 +5,9 @@
 
 from typing import Any, Final
 
+from plans.models.grants import LimitKind
 from plans.models.meters import Aggregation, Rounding
-from plans.models.prices import ChargeModel
+from plans.models.prices import AllowancePer, ChargeModel, SeatsRemoved
 from plans.rating.money import CURRENCIES
 
 KEY: Final = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}$"}
@@ -81,6 +82,47 @@ RATE: Final = _object(
     required=["match", "unit"],
 )
 
+OVERAGE: Final = {
+    "oneOf": [
+        _object({"policy": {"enum": ["rate", "refuse"]}}, required=["policy"]),
+        _object({"policy": {"const": "upgrade"}, "plan": KEY}, required=["policy", "plan"]),
+        _object(
+            {
+                "policy": {"const": "packs"},
+                "size": AMOUNT,
+                "amount": AMOUNT,
+                "most": COUNT,
+                "months": {**COUNT, "minimum": 1, "maximum": 120},
+            },
+            required=["policy", "size", "amount"],
+        ),
+    ]
+}
+FEATURE: Final = _object({"key": KEY, "name": NAME, "description": TEXT}, required=["key", "name"])
+LIMIT: Final = _object(
+    {
+        "kind": {"enum": list(LimitKind.values)},
+        "value": AMOUNT,
+        "job_class": {"type": "string", "maxLength": 100},
+    },
+    required=["kind", "value"],
+)
+SERVICE_CLASS: Final = _object(
+    {"key": KEY, "name": NAME, "multiplier": PERCENT, "start_within_minutes": COUNT},
+    required=["key", "name"],
+)
+_LENGTH: Final = {"type": "integer", "minimum": 1, "maximum": 3660}
+PHASE: Final = _object(
+    {
+        "key": KEY,
+        "name": NAME,
+        "days": _LENGTH,
+        "months": _LENGTH,
+        "discount_percent": PERCENT,
+    },
+    required=["key", "name"],
+)
+
 # What every price has, whatever its model.
 COMMON: Final[dict[str, Any]] = {
     "key": KEY,
@@ -90,8 +132,15 @@ COMMON: Final[dict[str, Any]] = {
     "maximum": AMOUNT,
     "minimum": AMOUNT,
     "prorated": FLAG,
+    "phases": _list(KEY, most=20),
 }
-METERED: Final[dict[str, Any]] = {**COMMON, "meter": KEY, "allowance": AMOUNT}
+METERED: Final[dict[str, Any]] = {
+    **COMMON,
+    "meter": KEY,
+    "allowance": AMOUNT,
+    "allowance_per": {"enum": list(AllowancePer.values)},
+    "overage": {"$ref": "#/$defs/overage"},
+}
 TIERED: Final[dict[str, Any]] = {
     **METERED,
     "tiers": _list(TIER, least=1),
@@ -100,9 +149,23 @@ TIERED: Final[dict[str, Any]] = {
 }
 _USUAL: Final = ["key", "name", "model"]
 MODELS: Final[dict[str, dict[str, Any]]] = {
-    "flat": _object({**COMMON, "amount": AMOUNT, "once": FLAG}, required=[*_USUAL, "amount"]),
+    "flat": _object(
+        {
+            **COMMON,
+            "amount": AMOUNT,
+            "once": FLAG,
+            "every_months": {**COUNT, "minimum": 1, "maximum": 120},
+        },
+        required=[*_USUAL, "amount"],
+    ),
     "per_unit": _object(
-        {**METERED, "amount": AMOUNT, "unit_size": AMOUNT}, required=[*_USUAL, "meter", "amount"]
+        {
+            **METERED,
+            "amount": AMOUNT,
+            "unit_size": AMOUNT,
+            "class_dimension": {"type": "string", "minLength": 1, "maxLength": 100},
+        },
+        required=[*_USUAL, "meter", "amount"],
     ),
     "package": _object(
         {**METERED, "amount": AMOUNT, "package_size": AMOUNT, "free_quantity": AMOUNT},
@@ -140,6 +203,15 @@ MODELS: Final[dict[str, dict[str, Any]]] = {
         },
         required=[*_USUAL, "meter", "rates", "default"],
     ),
+    "seats": _object(
+        {
+            **COMMON,
+            "meter": KEY,
+            "amount": AMOUNT,
+            "seats_removed": {"enum": list(SeatsRemoved.values)},
+        },
+        required=[*_USUAL, "meter", "amount"],
+    ),
 }
 PRICE: Final = {
     "type": "object",
@@ -158,6 +230,10 @@ _VERSION: Final[dict[str, Any]] = {
     "effective_from": TIME,
     "effective_until": TIME,
     "note": TEXT,
+    "features": _list(KEY, most=200),
+    "limits": _list({"$ref": "#/$defs/limit"}, most=200),
+    "service_classes": _list({"$ref": "#/$defs/service_class"}, most=50),
+    "phases": _list({"$ref": "#/$defs/phase"}, most=20),
     "prices": _list({"$ref": "#/$defs/price"}, least=1, most=200),
 }
 _PLAN: Final[dict[str, Any]] = {"key": KEY, "name": NAME, "description": TEXT}
@@ -173,10 +249,11 @@ PLAN: Final = {
 SCHEMA: Final[dict[str, Any]] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "title": "Tollgate catalogue",
-    "description": "Meters and plans. Amounts are quoted text or whole numbers, never floats.",
+    "description": "Meters, features and plans. Amounts are text or whole numbers, never floats.",
     **_object(
         {
             "meters": _list({"$ref": "#/$defs/meter"}),
+            "features": _list({"$ref": "#/$defs/feature"}),
             "plans": _list({"$ref": "#/$defs/plan"}),
         },
         required=[],
@@ -187,6 +264,11 @@ SCHEMA: Final[dict[str, Any]] = {
         "plan": PLAN,
         "version": _object(_VERSION, required=["currency", "prices"]),
         "price": PRICE,
+        "overage": OVERAGE,
+        "feature": FEATURE,
+        "limit": LIMIT,
+        "service_class": SERVICE_CLASS,
+        "phase": PHASE,
         **MODELS,
     },
 }

@@ -89,7 +89,7 @@ def read_system(path: Path, *, month: date) -> System:
 def catalogue_of(systems: Sequence[System]) -> Catalogue:
     """Return the meters and plans of all systems. Raises CatalogueInvalid."""
     contents = [(f"{system.system}.yaml", system.catalogue) for system in systems]
-    return read_contents(contents, stored_meters={})
+    return read_contents(contents)
 
 
 def events(system: System) -> Iterator[UsageEvent]:

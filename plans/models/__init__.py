@@ -1,19 +1,28 @@
 from plans.models.customers import Customer, Membership, Subject, Workspace
+from plans.models.grants import Feature, Limit, Phase, ServiceClass, VersionFeature
 from plans.models.meters import Meter
+from plans.models.overrides import PriceOverride
 from plans.models.prices import MatrixRate, Price, Tier
-from plans.models.subscriptions import Subscription
+from plans.models.subscriptions import Subscription, VersionPin
 from plans.models.versions import Plan, PlanVersion
 
 __all__ = [
     "Customer",
+    "Feature",
+    "Limit",
     "MatrixRate",
     "Membership",
     "Meter",
+    "Phase",
     "Plan",
     "PlanVersion",
     "Price",
+    "PriceOverride",
+    "ServiceClass",
     "Subject",
     "Subscription",
     "Tier",
+    "VersionFeature",
+    "VersionPin",
     "Workspace",
 ]

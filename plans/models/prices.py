@@ -7,11 +7,12 @@ columns a charge model reads is listed in ``MODEL_COLUMNS``.
 from decimal import Decimal
 
 from django.contrib.postgres.fields import ArrayField
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from plans.models.fields import key_field, percent_field, price_field
 from plans.models.meters import Meter
-from plans.models.versions import PlanVersion
+from plans.models.versions import Plan, PlanVersion
 
 
 class ChargeModel(models.TextChoices):
@@ -26,11 +27,35 @@ class ChargeModel(models.TextChoices):
     GRADUATED_PERCENTAGE = "graduated_percentage", "Graduated percentage"
     EVENT_AMOUNT = "event_amount", "Amount carried by the event"
     MATRIX = "matrix", "Matrix: a rate for each combination of dimensions"
+    SEATS = "seats", "Seats: a fee for each, by the days it is held"
+
+
+class AllowancePer(models.TextChoices):
+    """Who has the included quantity."""
+
+    CUSTOMER = "customer", "The customer: all workspaces draw on one pool"
+    WORKSPACE = "workspace", "Each workspace has its own"
+
+
+class OveragePolicy(models.TextChoices):
+    """What happens beyond the included quantity (DESIGN section 3, plans)."""
+
+    RATE = "rate", "It is billed at this price"
+    REFUSE = "refuse", "Hard cap: no more is admitted in the period"
+    UPGRADE = "upgrade", "The customer moves to another plan"
+    PACKS = "packs", "Packs are sold, each whole"
+
+
+class SeatsRemoved(models.TextChoices):
+    """Until when a seat that is given up is paid."""
+
+    PERIOD_END = "period_end", "To the end of the period"
+    BY_DAY = "by_day", "By the day"
 
 
 MODEL_COLUMNS: dict[str, tuple[str, ...]] = {
-    ChargeModel.FLAT: ("amount",),
-    ChargeModel.PER_UNIT: ("amount", "unit_size"),
+    ChargeModel.FLAT: ("amount", "every_months"),
+    ChargeModel.PER_UNIT: ("amount", "unit_size", "class_dimension"),
     ChargeModel.PACKAGE: ("amount", "unit_size", "free_quantity"),
     ChargeModel.GRADUATED: ("unit_size", "charge_first_tier_at_zero"),
     ChargeModel.VOLUME: ("unit_size", "charge_first_tier_at_zero"),
@@ -45,6 +70,13 @@ MODEL_COLUMNS: dict[str, tuple[str, ...]] = {
     ChargeModel.GRADUATED_PERCENTAGE: (),
     ChargeModel.EVENT_AMOUNT: (),
     ChargeModel.MATRIX: ("unit_size", "default_amount"),
+    ChargeModel.SEATS: ("amount", "seats_removed"),
+}
+OVERAGE_COLUMNS: dict[str, tuple[str, ...]] = {
+    OveragePolicy.RATE: (),
+    OveragePolicy.REFUSE: (),
+    OveragePolicy.UPGRADE: ("upgrade_to",),
+    OveragePolicy.PACKS: ("pack_size", "pack_amount", "packs_most", "pack_months"),
 }
 TIERED_MODELS = frozenset(
     (ChargeModel.GRADUATED, ChargeModel.VOLUME, ChargeModel.GRADUATED_PERCENTAGE)
@@ -88,7 +120,40 @@ class Price(models.Model):
         "customer's statement until a rate is agreed.",
     )
 
+    class_dimension = models.CharField(
+        max_length=100,
+        blank=True,
+        default="",
+        help_text="The dimension that names the service class, whose multiplier applies.",
+    )
+    seats_removed = models.CharField(
+        "a seat that is given up is paid",
+        max_length=10,
+        choices=SeatsRemoved.choices,
+        default=SeatsRemoved.PERIOD_END,
+    )
+
     allowance = price_field(default=Decimal(0), help_text="Included quantity of each period.")
+    allowance_per = models.CharField(
+        max_length=10, choices=AllowancePer.choices, default=AllowancePer.CUSTOMER
+    )
+    overage = models.CharField(
+        "beyond the allowance",
+        max_length=10,
+        choices=OveragePolicy.choices,
+        default=OveragePolicy.RATE,
+    )
+    upgrade_to = models.ForeignKey(
+        Plan, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    pack_size = price_field(null=True, blank=True, help_text="Units in a pack.")
+    pack_amount = price_field(null=True, blank=True, help_text="What a pack costs.")
+    packs_most = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Packs that a period sells at most. Empty: no bound."
+    )
+    pack_months = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="Months that a pack is good for. Empty: for ever."
+    )
     discount_percent = percent_field(default=Decimal(0))
     maximum = price_field(null=True, blank=True, help_text="Most that a period can cost.")
     minimum = price_field(null=True, blank=True, help_text="Least that a period costs.")
@@ -98,6 +163,18 @@ class Price(models.Model):
     )
     once = models.BooleanField(
         "charged once", default=False, help_text="A setup fee, due when the subscription starts."
+    )
+    every_months = models.PositiveSmallIntegerField(
+        default=1,
+        validators=[MinValueValidator(1), MaxValueValidator(120)],
+        help_text="1: each period. 12: a yearly fee, due in advance, counted from the "
+        "subscription's start.",
+    )
+    phases = ArrayField(
+        models.CharField(max_length=100),
+        default=list,
+        blank=True,
+        help_text="Phases of the subscription in which the price holds. Empty: all.",
     )
 
     class Meta:
@@ -122,6 +199,18 @@ class Price(models.Model):
                 condition=models.Q(discount_percent__gte=0, discount_percent__lte=100),
                 name="price_discount_0_to_100",
                 violation_error_message="A discount lies between 0 and 100 percent.",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(overage="upgrade", upgrade_to__isnull=False)
+                | (~models.Q(overage="upgrade") & models.Q(upgrade_to=None)),
+                name="price_upgrade_names_plan",
+                violation_error_message="An upgrade names the plan; no other policy has one.",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(overage="packs", pack_size__gt=0, pack_amount__isnull=False)
+                | (~models.Q(overage="packs") & models.Q(pack_size=None, pack_amount=None)),
+                name="price_packs_have_size_and_amount",
+                violation_error_message="Packs have a size above zero and an amount.",
             ),
         ]
 

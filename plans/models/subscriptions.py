@@ -5,14 +5,16 @@ from django.contrib.postgres.fields import RangeOperators
 from django.db import models
 
 from plans.models.customers import Customer
-from plans.models.versions import Plan, TsTzRange
+from plans.models.versions import Plan, PlanVersion, TsTzRange
 
 
 class Subscription(models.Model):
     """A customer on a plan over ``[starts_at, ends_at)``, without an end where that is null.
 
     ``anchor_date`` null bills calendar months in the customer's time zone; a date bills months
-    counted from that date.
+    counted from that date. Phases are counted from ``phases_from``, or from the start where that
+    is null: a change of plan does not begin a second trial. ``setup_waived`` leaves out what the
+    plan charges once.
     """
 
     customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="subscriptions")
@@ -24,6 +26,8 @@ class Subscription(models.Model):
         blank=True,
         help_text="Empty: calendar months. A date: months are counted from it.",
     )
+    phases_from = models.DateTimeField(null=True, blank=True)
+    setup_waived = models.BooleanField("setup fees are waived", default=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -45,3 +49,39 @@ class Subscription(models.Model):
 
     def __str__(self) -> str:
         return f"subscription of customer {self.customer_id}"
+
+
+class VersionPin(models.Model):
+    """A subscription that is kept on one version over ``[starts_at, ends_at)``.
+
+    Elsewhere the version in force in the customer's currency prices it. A pin may reach beyond the
+    version's own end: so customers stay on old terms when a new version takes effect.
+    """
+
+    subscription = models.ForeignKey(
+        Subscription, on_delete=models.CASCADE, related_name="version_pins"
+    )
+    version = models.ForeignKey(PlanVersion, on_delete=models.PROTECT, related_name="pins")
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(ends_at=None) | models.Q(ends_at__gt=models.F("starts_at")),
+                name="pin_ends_after_start",
+                violation_error_message="A version is kept until after it begins.",
+            ),
+            ExclusionConstraint(
+                name="one_pin_at_a_time",
+                expressions=[
+                    ("subscription", RangeOperators.EQUAL),
+                    (TsTzRange("starts_at", "ends_at"), RangeOperators.OVERLAPS),
+                ],
+                violation_error_message="The subscription is kept on another version then.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"version {self.version_id} of subscription {self.subscription_id}"

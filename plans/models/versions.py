@@ -31,7 +31,8 @@ class Plan(models.Model):
 class PlanVersion(models.Model):
     """One state of a plan's terms: a draft until ``published_at``, then frozen for ever.
 
-    An event is priced by the version whose ``[effective_from, effective_until)`` holds its time.
+    A plan has one version in force for each of its currencies. An event is priced by that in the
+    customer's currency whose ``[effective_from, effective_until)`` holds its time.
     """
 
     plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="versions")
@@ -71,10 +72,13 @@ class PlanVersion(models.Model):
                 name="one_version_in_force",
                 expressions=[
                     ("plan", RangeOperators.EQUAL),
+                    ("currency", RangeOperators.EQUAL),
                     (TsTzRange("effective_from", "effective_until"), RangeOperators.OVERLAPS),
                 ],
                 condition=models.Q(published_at__isnull=False),
-                violation_error_message="Another version of this plan is in force at that time.",
+                violation_error_message=(
+                    "Another version of this plan in the same currency is in force at that time."
+                ),
             ),
         ]
 

@@ -10,20 +10,29 @@ from django.db.models import Field
 from plans import locks
 from plans.errors import OperationError, Problem, refusing
 from plans.models import MatrixRate, PlanVersion, Price, Tier
-from plans.models.prices import MODEL_COLUMNS, RATED_MODELS, TIERED_MODELS
+from plans.models.prices import (
+    MODEL_COLUMNS,
+    OVERAGE_COLUMNS,
+    RATED_MODELS,
+    TIERED_MODELS,
+)
 from plans.operations.versions import (
     PriceKeyTaken,
+    add_grants,
     add_price,
+    add_prices,
     clean_problems,
     create_plan,
     refuse_frozen,
     refuse_invalid,
     start_version,
 )
+from plans.terms import GrantRows, PriceRows
 
 Row = TypeVar("Row", Tier, MatrixRate)
 
 _MODEL_COLUMNS = frozenset(column for columns in MODEL_COLUMNS.values() for column in columns)
+_OVERAGE_COLUMNS = frozenset(column for columns in OVERAGE_COLUMNS.values() for column in columns)
 
 
 class PriceGone(OperationError):
@@ -59,6 +68,30 @@ def change_draft(*, version: PlanVersion, currency: str, note: str) -> PlanVersi
     draft.note = note
     refuse_invalid(clean_problems(draft))
     draft.save(update_fields=["currency", "note"])
+    return draft
+
+
+@transaction.atomic
+def replace_contents(
+    *,
+    version: PlanVersion,
+    currency: str,
+    note: str,
+    rows: Sequence[PriceRows],
+    grants: GrantRows,
+) -> PlanVersion:
+    """Give a draft exactly these terms, as rows that are not stored yet.
+
+    Raises VersionFrozen, PlanInvalid, PriceKeyTaken, UnknownFeature.
+    """
+    draft = change_draft(version=version, currency=currency, note=note)
+    for related in (draft.prices, draft.phases, draft.service_classes, draft.limits):
+        related.all().delete()
+    draft.features.all().delete()
+    add_grants(version=draft, grants=grants)
+    for row in rows:
+        _forget_unused(row.price)
+    add_prices(version=draft, rows=rows)
     return draft
 
 
@@ -149,7 +182,9 @@ def _problems(
 
 
 def _forget_unused(price: Price) -> None:
-    for column in _MODEL_COLUMNS - set(MODEL_COLUMNS[price.model]):
+    unused = _MODEL_COLUMNS - set(MODEL_COLUMNS[price.model])
+    unused |= _OVERAGE_COLUMNS - set(OVERAGE_COLUMNS[price.overage])
+    for column in unused:
         setattr(price, column, _default(column))
 
 

@@ -5,11 +5,11 @@ from datetime import datetime
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 
-from plans import locks
+from plans import locks, rating
 from plans.errors import OperationError, Problem
 from plans.models import PlanVersion
 from plans.operations.versions import refuse_frozen
-from plans.queries import subscribers_after
+from plans.queries import plans_sold_in, subscribers_after
 from plans.rating.validation import problems_in_terms
 from plans.terms import terms_of
 
@@ -24,12 +24,6 @@ class EffectiveDateRefused(OperationError):
     """The version cannot take effect, or end, at that time."""
 
     code = "effective_date_refused"
-
-
-class CurrencyChanged(OperationError):
-    """The plan bills in another currency."""
-
-    code = "currency_changed"
 
 
 class NotPublished(OperationError):
@@ -48,11 +42,11 @@ class VersionInUse(OperationError):
 def publish_version(
     *, version: PlanVersion, effective_from: datetime, by: AbstractBaseUser | None, now: datetime
 ) -> PlanVersion:
-    """Freeze a draft and put it into force at a time; the version before it ends then.
+    """Freeze a draft and put it into force at a time; the one before in its currency ends then.
 
     A time in the past is accepted only while no customer is subscribed to the plan then or later,
     since it would change what usage that may have been billed costs. Raises VersionFrozen,
-    VersionInvalid, CurrencyChanged, EffectiveDateRefused.
+    VersionInvalid, EffectiveDateRefused.
     """
     locks.plan(plan_id=version.plan_id)
     versions = locks.versions_of(plan_id=version.plan_id)
@@ -60,10 +54,11 @@ def publish_version(
     refuse_frozen(draft)
     locks.meters_of(version_id=draft.pk)
     _refuse_unbillable(draft)
-    published = [row for row in versions if row.effective_from is not None]
+    published = [
+        row for row in versions if row.effective_from is not None and row.currency == draft.currency
+    ]
     previous = max(published, key=_effective_from, default=None)
     if previous is not None:
-        _refuse_currency(draft, previous=previous)
         _refuse_date(draft, previous=previous, effective_from=effective_from, now=now)
         _end_at(previous, effective_from)
     draft.published_at = now
@@ -103,6 +98,7 @@ def _refuse_unbillable(draft: PlanVersion) -> None:
     terms = terms_of([draft.pk])[draft.pk].terms
     found = problems_in_terms(terms)
     problems = tuple(Problem(one.code, one.field, one.message) for one in found)
+    problems += upgrade_problems(terms)
     if not terms.prices:
         problems += (Problem("no_prices", "prices", "A version needs at least one price."),)
     if problems:
@@ -112,13 +108,20 @@ def _refuse_unbillable(draft: PlanVersion) -> None:
         )
 
 
-def _refuse_currency(draft: PlanVersion, *, previous: PlanVersion) -> None:
-    if draft.currency != previous.currency:
-        raise CurrencyChanged(
-            f"The plan bills in {previous.currency} since version {previous.number}; version "
-            f"{draft.number} says {draft.currency}. Make a new plan for another currency.",
-            field="currency",
+def upgrade_problems(terms: rating.Terms) -> tuple[Problem, ...]:
+    """Return a problem for each price that moves customers to a plan without their currency."""
+    targets = {price.overage.upgrade_to for price in terms.prices} - {""}
+    sold = plans_sold_in(currency=terms.currency, keys=targets) if targets else set()
+    return tuple(
+        Problem(
+            "upgrade_not_sold",
+            f"prices[{index}].overage.plan",
+            f"The plan “{price.overage.upgrade_to}” has no published version in {terms.currency}: "
+            "publish one first, or name another plan.",
         )
+        for index, price in enumerate(terms.prices)
+        if price.overage.upgrade_to and price.overage.upgrade_to not in sold
+    )
 
 
 def _refuse_date(
@@ -136,7 +139,7 @@ def _refuse_date(
             f"{draft.number} cannot take effect before.",
             field="effective_from",
         )
-    if effective_from < now and subscribers_after(plan_id=draft.plan_id, at=effective_from):
+    if effective_from < now and _subscribers_after(draft, at=effective_from):
         raise EffectiveDateRefused(
             f"{_on(effective_from)} has passed, and customers are subscribed to the plan: what "
             "they used since then has its price already. Choose a time from now on.",
@@ -145,7 +148,7 @@ def _refuse_date(
 
 
 def _refuse_in_use(version: PlanVersion, *, at: datetime, now: datetime) -> None:
-    subscribers = subscribers_after(plan_id=version.plan_id, at=at)
+    subscribers = _subscribers_after(version, at=at)
     if subscribers:
         when = f"{_on(at)}, which has passed" if at < now else _on(at)
         raise VersionInUse(
@@ -153,6 +156,10 @@ def _refuse_in_use(version: PlanVersion, *, at: datetime, now: datetime) -> None
             "would have no price. End them first, or publish a new version instead.",
             field="at",
         )
+
+
+def _subscribers_after(version: PlanVersion, *, at: datetime) -> int:
+    return subscribers_after(plan_id=version.plan_id, currency=version.currency, at=at)
 
 
 def _end_at(version: PlanVersion, at: datetime) -> None:

@@ -53,9 +53,11 @@ def subscribe(
     SubscriptionDateRefused, NoVersionInForce, CurrencyMismatch, AlreadySubscribed.
     """
     _refuse_dates(starts_at=starts_at, ends_at=ends_at, now=now)
-    currency = _currency_over(plan, starts_at=starts_at, ends_at=ends_at)
-    if customer.currency != currency:
-        raise _mismatch(plan, currency=currency, customers=[(customer.key, customer.currency)])
+    versions = published_versions(plan_id=plan.pk)
+    sold_in = {version.currency for version in versions}
+    if versions and customer.currency not in sold_in:
+        raise _mismatch(plan, sold_in=sold_in, customers=[(customer.key, customer.currency)])
+    _refuse_gap(plan, versions, customer.currency, starts_at=starts_at, ends_at=ends_at)
     subscription = Subscription(
         customer=customer, plan=plan, starts_at=starts_at, ends_at=ends_at, anchor_date=anchor_date
     )
@@ -83,16 +85,21 @@ def subscribe_many(
     """
     if ends_at is not None and ends_at <= starts_at:
         raise SubscriptionDateRefused("A subscription ends after it starts.", field="ends_at")
-    currency = _currency_over(plan, starts_at=starts_at, ends_at=ends_at)
-    others = Customer.objects.filter(id__in=customer_ids).exclude(currency=currency)
+    versions = published_versions(plan_id=plan.pk)
+    sold_in = {version.currency for version in versions}
+    customers = Customer.objects.filter(id__in=customer_ids)
+    others = customers.exclude(currency__in=sold_in)
     wrong = list(others.order_by("key").values_list("key", "currency")[:10])
-    if wrong:
-        raise _mismatch(plan, currency=currency, customers=wrong)
+    if wrong and versions:
+        raise _mismatch(plan, sold_in=sold_in, customers=wrong)
+    for currency in set(customers.values_list("currency", flat=True)) or sold_in:
+        _refuse_gap(plan, versions, currency, starts_at=starts_at, ends_at=ends_at)
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            INSERT INTO plans_subscription (customer_id, plan_id, starts_at, ends_at, created_at)
-            SELECT id, %s, %s, %s, statement_timestamp() FROM unnest(%s::bigint[]) AS ids(id)
+            INSERT INTO plans_subscription
+                (customer_id, plan_id, starts_at, ends_at, setup_waived, created_at)
+            SELECT id, %s, %s, %s, false, statement_timestamp() FROM unnest(%s::bigint[]) AS ids(id)
             ON CONFLICT DO NOTHING RETURNING customer_id
             """,
             [plan.pk, starts_at, ends_at, list(customer_ids)],
@@ -136,17 +143,23 @@ def _refuse_dates(*, starts_at: datetime, ends_at: datetime | None, now: datetim
         )
 
 
-def _currency_over(plan: Plan, *, starts_at: datetime, ends_at: datetime | None) -> str:
-    """Return the currency in which the plan bills; refuse a time at which it has no price."""
-    versions = published_versions(plan_id=plan.pk)
-    gap = _first_gap(versions, starts_at=starts_at, ends_at=ends_at)
+def _refuse_gap(
+    plan: Plan,
+    versions: Sequence[PlanVersion],
+    currency: str,
+    *,
+    starts_at: datetime,
+    ends_at: datetime | None,
+) -> None:
+    """Refuse a time at which the plan has no price in the currency."""
+    sold = [version for version in versions if version.currency == currency]
+    gap = _first_gap(sold, starts_at=starts_at, ends_at=ends_at)
     if gap is not None:
         raise NoVersionInForce(
             f"The plan “{plan.name}” has no version in force on {_on(gap)}. Publish one from then "
             "on, or choose other dates.",
             field="plan",
         )
-    return versions[-1].currency
 
 
 def _first_gap(
@@ -166,11 +179,12 @@ def _first_gap(
 
 
 def _mismatch(
-    plan: Plan, *, currency: str, customers: Sequence[tuple[str, str]]
+    plan: Plan, *, sold_in: Collection[str], customers: Sequence[tuple[str, str]]
 ) -> CurrencyMismatch:
     named = ", ".join(f"“{key}” in {billed_in}" for key, billed_in in customers)
+    currencies = " and ".join(sorted(sold_in))
     return CurrencyMismatch(
-        f"The plan “{plan.name}” bills in {currency}, but not everyone here: {named}.",
+        f"The plan “{plan.name}” bills in {currencies}, but not everyone here: {named}.",
         field="plan",
     )
 

@@ -9,8 +9,19 @@ from django.db.models import Max
 
 from plans import locks
 from plans.errors import OperationError, Problem, refusing, validation_problems
-from plans.models import MatrixRate, Plan, PlanVersion, Price, Tier
-from plans.terms import PriceRows
+from plans.models import (
+    Feature,
+    Limit,
+    MatrixRate,
+    Phase,
+    Plan,
+    PlanVersion,
+    Price,
+    ServiceClass,
+    Tier,
+    VersionFeature,
+)
+from plans.terms import GrantRows, PriceRows, grant_rows, with_terms
 
 
 class PlanInvalid(OperationError):
@@ -35,6 +46,12 @@ class VersionFrozen(OperationError):
     """The version is published; nothing in it changes."""
 
     code = "version_frozen"
+
+
+class UnknownFeature(OperationError):
+    """No feature has the key."""
+
+    code = "unknown_feature"
 
 
 def create_plan(*, key: str, name: str, description: str = "") -> Plan:
@@ -80,8 +97,9 @@ def new_version_from(
 ) -> PlanVersion:
     """Start a draft with all prices, tiers and rates of another version of the plan."""
     draft = start_version(plan=version.plan, currency=version.currency, by=by, note=note)
-    prices = version.prices.prefetch_related("tiers", "rates").order_by("position", "pk")
-    add_prices(version=draft, rows=[_copy(price) for price in prices])
+    copied = with_terms(PlanVersion.objects.filter(pk=version.pk)).get()
+    add_grants(version=draft, grants=_copied_grants(copied))
+    add_prices(version=draft, rows=[_copy(price) for price in copied.prices.all()])
     return draft
 
 
@@ -114,6 +132,41 @@ def add_prices(*, version: PlanVersion, rows: Sequence[PriceRows]) -> list[Price
     return [row.price for row in rows]
 
 
+@transaction.atomic
+def add_grants(*, version: PlanVersion, grants: GrantRows) -> None:
+    """Add to a draft what it grants beside its prices, as rows that are not stored yet.
+
+    Raises VersionFrozen, UnknownFeature, and PlanInvalid for a value that its column cannot hold
+    or that the version has already.
+    """
+    refuse_frozen(locks.version(version_id=version.pk))
+    features = {row.key: row for row in Feature.objects.filter(key__in=grants.features)}
+    for index, key in enumerate(grants.features):
+        if key not in features:
+            raise UnknownFeature(f"There is no feature “{key}”.", field=f"features[{index}]")
+    found: list[Problem] = []
+    for name in ("phases", "service_classes", "limits"):
+        for index, row in enumerate(getattr(grants, name)):
+            row.version = version
+            found += clean_problems(row, path=f"{name}[{index}]", exclude=("version",))
+    refuse_invalid(tuple(found))
+    with refusing(_grant_taken()):
+        Phase.objects.bulk_create(grants.phases)
+        ServiceClass.objects.bulk_create(grants.service_classes)
+        Limit.objects.bulk_create(grants.limits)
+        VersionFeature.objects.bulk_create(
+            VersionFeature(version=version, feature=features[key]) for key in grants.features
+        )
+
+
+def _copied_grants(version: PlanVersion) -> GrantRows:
+    grants = grant_rows(version)
+    for row in (*grants.phases, *grants.service_classes, *grants.limits):
+        row.pk = None
+        row._state.adding = True
+    return grants
+
+
 def refuse_frozen(version: PlanVersion) -> None:
     """Raise VersionFrozen where the version is published."""
     if version.published_at is not None:
@@ -130,7 +183,7 @@ def refuse_invalid(problems: tuple[Problem, ...]) -> None:
 
 
 def clean_problems(
-    row: Plan | PlanVersion | Price | Tier | MatrixRate,
+    row: Plan | PlanVersion | Price | Tier | MatrixRate | Phase | ServiceClass | Limit | Feature,
     *,
     path: str = "",
     exclude: Iterable[str] = (),
@@ -174,11 +227,28 @@ def _place(version: PlanVersion, rows: Sequence[PriceRows], *, first: int) -> No
 
 
 def _copy(price: Price) -> PriceRows:
-    tiers, rates = list(price.tiers.all()), list(price.rates.order_by("position", "pk"))
+    tiers, rates = list(price.tiers.all()), list(price.rates.all())
     for row in (price, *tiers, *rates):
         row.pk = None
         row._state.adding = True
     return PriceRows(price, tiers, rates)
+
+
+def _grant_taken() -> dict[str, OperationError]:
+    return {
+        "one_grant_per_feature": PlanInvalid(
+            "The version grants a feature twice.", field="features"
+        ),
+        "one_limit_per_kind_and_class": PlanInvalid(
+            "The version has one limit twice.", field="limits"
+        ),
+        "one_service_class_per_key": PlanInvalid(
+            "Two service classes of the version have the same key.", field="service_classes"
+        ),
+        "one_phase_per_key": PlanInvalid(
+            "Two phases of the version have the same key.", field="phases"
+        ),
+    }
 
 
 def _price_key_taken() -> dict[str, OperationError]:

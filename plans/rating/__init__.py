@@ -13,10 +13,11 @@ from plans.rating.package import Package
 from plans.rating.per_unit import PerUnit
 from plans.rating.percentage import Percentage
 from plans.rating.periods import Period, billing_period, local_midnight, share
-from plans.rating.prices import ChargeModel, Price, Terms
+from plans.rating.prices import ChargeModel, Limit, Overage, Phase, Price, ServiceClass, Terms
 from plans.rating.rate import RatedLine, rate
+from plans.rating.seats import Seats
 from plans.rating.tiers import Tier
-from plans.rating.usage import Cell, Usage
+from plans.rating.usage import Cell, DayLevels, Usage
 from plans.rating.validation import Problem, problems, problems_in_terms
 from plans.rating.volume import Volume
 
@@ -24,22 +25,28 @@ __all__ = [
     "Adjustment",
     "Cell",
     "ChargeModel",
+    "DayLevels",
     "EventAmount",
     "Flat",
     "Graduated",
     "GraduatedPercentage",
+    "Limit",
     "Matrix",
     "MatrixRate",
+    "Overage",
     "Package",
     "Part",
     "PerUnit",
     "PercentTier",
     "Percentage",
     "Period",
+    "Phase",
     "Price",
     "Problem",
     "RatedLine",
     "RatingError",
+    "Seats",
+    "ServiceClass",
     "Terms",
     "Tier",
     "Usage",

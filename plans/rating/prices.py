@@ -2,17 +2,18 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final
+from typing import Final, Literal
 
 from plans.rating.event_amount import EventAmount
 from plans.rating.flat import Flat
 from plans.rating.graduated import Graduated
 from plans.rating.graduated_percentage import GraduatedPercentage
 from plans.rating.matrix import Matrix
-from plans.rating.money import ZERO
+from plans.rating.money import ONE, ZERO
 from plans.rating.package import Package
 from plans.rating.per_unit import PerUnit
 from plans.rating.percentage import Percentage
+from plans.rating.seats import Seats
 from plans.rating.volume import Volume
 
 ChargeModel = (
@@ -25,6 +26,7 @@ ChargeModel = (
     | GraduatedPercentage
     | EventAmount
     | Matrix
+    | Seats
 )
 
 MODELS: Final[dict[str, type[ChargeModel]]] = {
@@ -37,7 +39,68 @@ MODELS: Final[dict[str, type[ChargeModel]]] = {
     "graduated_percentage": GraduatedPercentage,
     "event_amount": EventAmount,
     "matrix": Matrix,
+    "seats": Seats,
 }
+
+OveragePolicy = Literal["rate", "refuse", "upgrade", "packs"]
+LimitKind = Literal["concurrent_jobs", "jobs_per_hour", "jobs_per_day", "spend_per_day"]
+
+
+@dataclass(frozen=True, slots=True)
+class Overage:
+    """What happens beyond a price's allowance.
+
+    ``rate`` bills it at the price, ``refuse`` admits no more, ``upgrade`` moves the customer to
+    the plan `upgrade_to` (a plan's key), ``packs`` sells `pack_size` units for `pack_amount` each
+    time, at most `packs_most` in a period, each good for `pack_months` months.
+    """
+
+    policy: OveragePolicy = "rate"
+    upgrade_to: str = ""
+    pack_size: Decimal | None = None
+    pack_amount: Decimal | None = None
+    packs_most: int | None = None
+    pack_months: int | None = None
+
+
+RATED: Final = Overage()
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceClass:
+    """A queue priority: its price is multiplied, and its jobs start within so many minutes."""
+
+    key: str
+    name: str
+    multiplier: Decimal = ONE
+    start_within_minutes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """A part of a subscription's life, counted from its start; the last one stays open.
+
+    It lasts `days` or `months`, one of them; both are None for the last. `discount_percent` is
+    taken off every price in it, off its minimum and maximum too.
+    """
+
+    key: str
+    name: str
+    days: int | None = None
+    months: int | None = None
+    discount_percent: Decimal = ZERO
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """How much a customer may use at once, by the hour or by the day; of one job class or of all.
+
+    `value` is a number of jobs, or money for ``spend_per_day``.
+    """
+
+    kind: LimitKind
+    value: Decimal
+    job_class: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +108,12 @@ class Price:
     """One priced component of a plan.
 
     `meter` is None for a flat price only. `dimensions` are the names that the meter declares, in
-    its order. `allowance` is in the meter's units; `maximum` and `minimum` are money for a billing
-    period. `once` marks a setup fee: the caller decides when it is due, and it is never prorated.
+    its order. `allowance` is in the meter's units, for the customer as a whole or for each of its
+    workspaces; `maximum` and `minimum` are money for a billing period. `once` marks a setup fee
+    and `every_months` above 1 a fee for so many months ahead: the caller decides when they are
+    due, and they are never prorated. `phases` are the keys of those in which the price holds; none
+    means all. Where `class_dimension` names a dimension, its value is a service class of `classes`,
+    whose multiplier applies.
     """
 
     key: str
@@ -61,11 +128,24 @@ class Price:
     minimum: Decimal | None = None
     prorated: bool = True
     once: bool = False
+    every_months: int = 1
+    allowance_per: Literal["customer", "workspace"] = "customer"
+    overage: Overage = RATED
+    phases: tuple[str, ...] = ()
+    class_dimension: str = ""
+    classes: tuple[ServiceClass, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """The prices of a plan version, all in one currency."""
+    """What a plan version says: its prices, all in one currency, and what else it grants.
+
+    `features` are keys. Without `phases` the terms hold throughout.
+    """
 
     currency: str
     prices: tuple[Price, ...]
+    phases: tuple[Phase, ...] = ()
+    service_classes: tuple[ServiceClass, ...] = ()
+    features: tuple[str, ...] = ()
+    limits: tuple[Limit, ...] = ()

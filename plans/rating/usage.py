@@ -18,14 +18,31 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
+class DayLevels:
+    """A level, such as seats held, at the end of each local day of a span, in order.
+
+    `first_day` is the number of the span's first day in its billing period, from 1;
+    `period_days` is how many days that whole period has.
+    """
+
+    levels: tuple[Decimal, ...]
+    first_day: int
+    period_days: int
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """A meter's quantity by cell, after the meter's own rounding.
 
     `transactions` are the events' values in time order, loaded only for the prices that need them.
+    `shares` are the quantities of the customer's workspaces, for an allowance of each; `days` is
+    the level by day, for seats.
     """
 
     cells: tuple[Cell, ...] = ()
     transactions: tuple[Decimal, ...] = ()
+    shares: tuple[Decimal, ...] = ()
+    days: DayLevels | None = None
 
     @property
     def quantity(self) -> Decimal:

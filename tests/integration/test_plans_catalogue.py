@@ -345,7 +345,7 @@ def test_the_commands(tmp_path):
     assert out.getvalue() == "meter tokens: created\nplan api: version 1 published\n"
     out = io.StringIO()
     call_command("dump_catalogue", stdout=out)
-    read_sources([Source("dump", out.getvalue())], stored_meters={})
+    read_sources([Source("dump", out.getvalue())])
     path.write_text("plans: [")
     before = everything()
     with pytest.raises(CommandError, match=r"Nothing was stored.\n.*plans.yaml, line 1, column 9"):

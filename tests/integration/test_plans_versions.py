@@ -9,7 +9,6 @@ from django.db import DatabaseError, connection, transaction
 from plans.models import MatrixRate, Meter, PlanVersion, Price, Tier
 from plans.operations.meters import MeterInvalid, MeterKeyTaken, define_meter
 from plans.operations.publishing import (
-    CurrencyChanged,
     EffectiveDateRefused,
     NotPublished,
     VersionInUse,
@@ -183,14 +182,25 @@ def test_history_can_be_published_while_nobody_is_subscribed():
     assert second.effective_from == MARCH
 
 
-def test_a_plan_keeps_its_currency():
+def test_a_plan_has_one_version_in_force_for_each_currency():
     plan = plan_in_force()
-    version = draft(plan, currency="EUR")
-    error = refused(
-        CurrencyChanged, publish_version,
-        version=version, effective_from=MAY, by=None, now=MARCH,
-    )  # fmt: skip
-    assert "The plan bills in USD since version 1; version 2 says EUR." in error.message
+    euros = publish_version(
+        version=draft(plan, currency="EUR"), effective_from=NEW_YEAR, by=None, now=MARCH
+    )
+    dollars = plan.versions.get(currency="USD")
+    assert (dollars.effective_until, euros.effective_until) == (None, None)
+    found = versions_in_force(plan_ids=[plan.id], start=MARCH, end=APRIL)
+    assert [(row.version_id, row.currency) for row in found] == [
+        (euros.pk, "EUR"),
+        (dollars.pk, "USD"),
+    ]
+    following = publish_version(
+        version=draft(plan, currency="EUR"), effective_from=MAY, by=None, now=MARCH
+    )
+    euros.refresh_from_db()
+    dollars.refresh_from_db()
+    assert (euros.effective_until, dollars.effective_until) == (MAY, None)
+    assert following.effective_until is None
 
 
 def test_a_published_version_is_frozen_for_operations():

@@ -129,7 +129,7 @@ IMAGES = [
 
 def image_generation():
     path = TEMPLATES / "image-generation.yaml"
-    catalogue = read_sources([Source(path.name, path.read_text())], stored_meters={})
+    catalogue = read_sources([Source(path.name, path.read_text())])
     version = catalogue.plans[0].versions[0]
     terms, _ = terms_from(currency=version.currency, rows=version.rows)
     return {price.key: price for price in terms.prices}
@@ -156,4 +156,4 @@ def test_gpu_time_has_a_line_for_inpainting_and_one_for_the_rest():
 
 def test_every_shipped_document_is_a_catalogue():
     for path in sorted(Path(TEMPLATES).glob("*.yaml")):
-        assert read_sources([Source(path.name, path.read_text())], stored_meters={}).plans
+        assert read_sources([Source(path.name, path.read_text())]).plans

@@ -203,6 +203,7 @@ def test_the_registry_names_every_model():
         "package",
         "per_unit",
         "percentage",
+        "seats",
         "volume",
     ]
     assert len(set(MODELS.values())) == 9

@@ -1,0 +1,152 @@
+"""What a well-formed document states, as rows that are not stored yet."""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+from plans.models import (
+    Limit,
+    MatrixRate,
+    Meter,
+    Phase,
+    Plan,
+    Price,
+    ServiceClass,
+    Tier,
+)
+from plans.terms import GrantRows, PriceRows
+
+ANY: Final = "*"
+REFUSE: Final = "refuse"
+
+# Fields of a price in a document, and its columns where their names differ.
+COLUMNS: Final = {"package_size": "unit_size", "default": "default_amount"}
+_NOT_COLUMNS: Final = frozenset({"meter", "tiers", "rates", "default", "overage"})
+_EXACT: Final = frozenset(
+    {
+        "key",
+        "name",
+        "model",
+        "label",
+        "free_transactions",
+        "allowance_per",
+        "every_months",
+        "class_dimension",
+        "seats_removed",
+        "phases",
+    }
+)
+
+# Fields of an overage policy in a document, and the price's columns.
+OVERAGE_COLUMNS: Final = {
+    "size": "pack_size",
+    "amount": "pack_amount",
+    "most": "packs_most",
+    "months": "pack_months",
+}
+
+
+def meter_row(content: Mapping[str, Any]) -> Meter:
+    """Return a well-formed meter as a row that is not stored."""
+    return Meter(
+        key=content["key"],
+        name=content["name"],
+        event_type=content["event_type"],
+        aggregation=content["aggregation"],
+        value_property=content.get("property", ""),
+        dimensions=list(content.get("dimensions", [])),
+        filters=dict(content.get("filters", {})),
+        rounding=content.get("rounding", "none"),
+        rounding_multiple=Decimal(content.get("rounding_multiple", 1)),
+        unit=content.get("unit", ""),
+    )
+
+
+def meter_values(meter: Meter) -> dict[str, Any]:
+    """Return all that defines a meter, by column."""
+    columns = [column.name for column in Meter._meta.concrete_fields if column.name != "id"]
+    return {name: getattr(meter, name) for name in columns}
+
+
+def price_rows(content: Mapping[str, Any], *, meter: Meter | None) -> PriceRows:
+    """Return a well-formed price as rows that are not stored."""
+    price = Price(meter=meter, **_columns(content), **_overage_columns(content))
+    default = content.get("default", REFUSE)
+    price.default_amount = None if default == REFUSE else Decimal(default)
+    dimensions = meter.dimensions if meter else []
+    return PriceRows(
+        price=price,
+        tiers=[_tier(tier) for tier in content.get("tiers", [])],
+        rates=[_rate(rate, dimensions) for rate in content.get("rates", [])],
+    )
+
+
+def grant_rows(content: Mapping[str, Any]) -> GrantRows:
+    """Return what a well-formed version grants beside its prices, as rows that are not stored."""
+    return GrantRows(
+        phases=[
+            Phase(position=position, **_row(phase))
+            for position, phase in enumerate(content.get("phases", ()))
+        ],
+        service_classes=[
+            ServiceClass(position=position, **_row(each))
+            for position, each in enumerate(content.get("service_classes", ()))
+        ],
+        features=list(content.get("features", ())),
+        limits=sorted(
+            (Limit(**_row(limit)) for limit in content.get("limits", ())),
+            key=lambda limit: (limit.kind, limit.job_class),
+        ),
+    )
+
+
+_DECIMALS: Final = frozenset({"multiplier", "discount_percent", "value"})
+
+
+def _row(content: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: Decimal(value) if name in _DECIMALS else value for name, value in content.items()}
+
+
+def _overage_columns(content: Mapping[str, Any]) -> dict[str, Any]:
+    overage = content.get("overage")
+    if overage is None:
+        return {}
+    columns = {
+        OVERAGE_COLUMNS[name]: Decimal(value) if name in {"size", "amount"} else value
+        for name, value in overage.items()
+        if name in OVERAGE_COLUMNS
+    }
+    plan = overage.get("plan")
+    target = None if plan is None else Plan(key=plan)
+    return {"overage": overage["policy"], "upgrade_to": target, **columns}
+
+
+def _columns(content: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        COLUMNS.get(name, name): _column(name, value)
+        for name, value in content.items()
+        if name not in _NOT_COLUMNS
+    }
+
+
+def _column(name: str, value: Any) -> Any:
+    return value if name in _EXACT or isinstance(value, bool) else Decimal(value)
+
+
+def _tier(content: Mapping[str, Any]) -> Tier:
+    up_to = content["up_to"]
+    return Tier(
+        up_to=None if up_to is None else Decimal(up_to),
+        unit_amount=Decimal(content.get("unit", 0)),
+        flat_amount=Decimal(content.get("flat", 0)),
+        percent=Decimal(content.get("percent", 0)),
+    )
+
+
+def _rate(content: Mapping[str, Any], dimensions: Sequence[str]) -> MatrixRate:
+    values = [content["match"].get(name) for name in dimensions]
+    return MatrixRate(
+        match=[None if value == ANY else value for value in values],
+        unit_amount=Decimal(content["unit"]),
+        label=content.get("label", ""),
+    )
