@@ -44,8 +44,9 @@ def agreements_of(customer_ids: Collection[int]) -> dict[int, list[Agreement]]:
         .values_list("customer_id", "id", "plan_id", "starts_at", "ends_at")
     )
     found: dict[int, list[Agreement]] = {}
-    for customer_id, *row in rows:
-        found.setdefault(customer_id, []).append(Agreement(*row))
+    for customer_id, override_id, plan_id, starts_at, ends_at in rows:
+        agreement = Agreement(override_id, plan_id, starts_at, ends_at)
+        found.setdefault(customer_id, []).append(agreement)
     return found
 
 
@@ -89,6 +90,16 @@ class TermsBook:
         self._versions = versions
         self._agreed = agreed
         self._made: dict[tuple[int, tuple[int, ...]], VersionTerms] = {}
+
+    @property
+    def terms(self) -> dict[int, rating.Terms]:
+        """Return the terms of each version as they are."""
+        return {version: known.terms for version, known in self._versions.items()}
+
+    @property
+    def agreed(self) -> dict[int, rating.Price]:
+        """Return each agreed price by its id."""
+        return {one.id: one.price for one in self._agreed.values()}
 
     def of(self, version: int, agreed: Iterable[int]) -> VersionTerms:
         """Return a version's terms with the agreed prices of these ids. Raises KeyError."""

@@ -13,7 +13,7 @@ from django.db import connection
 from billing.statements.cutting import NoVersionInForce, Stretch, pieces, stretches
 from billing.statements.late import load_late
 from billing.statements.reading import Priced, UsageReader
-from billing.statements.values import Facts, Segment
+from billing.statements.values import Facts, Line, Segment
 from plans import rating
 from plans.models import VersionPin
 from plans.overrides import (
@@ -44,8 +44,8 @@ class Period(NamedTuple):
 class Loaded(NamedTuple):
     """Facts by statement id, the errors of those that have none, and what they were read with.
 
-    ``terms`` are keyed by plan version id, ``agreed`` by agreed price. All usage stored before ``horizon`` is in; some stored
-    since may be, so it is what later readings compare with.
+    ``terms`` are keyed by plan version id, ``agreed`` prices by their id. All usage stored before
+    ``horizon`` is in; some stored since may be, so it is what later readings compare with.
     """
 
     facts: dict[int, Facts]
@@ -53,6 +53,18 @@ class Loaded(NamedTuple):
     terms: dict[int, VersionTerms]
     horizon: int
     agreed: Mapping[int, AgreedPrice] = MappingProxyType({})
+
+    def meter_id(self, line: Line) -> int | None:
+        """Return the id of the meter that a line's price reads, if it reads one."""
+        if line.meter is None:
+            return None
+        meters = self.terms[line.version].meters
+        if line.meter in meters:
+            return meters[line.meter].id
+        assert line.explanation.agreed is not None, "no price of the version reads the meter"
+        meter = self.agreed[line.explanation.agreed].meter
+        assert meter is not None, "the agreed price reads the line's meter"
+        return meter.id
 
 
 class _Slice(NamedTuple):
@@ -179,7 +191,8 @@ def _slice_rows(periods: Sequence[Period]) -> list[tuple[Any, ...]]:
                 "ends": [period.end for period in periods],
             },
         )
-        return cursor.fetchall()
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
 
 
 def _pins(subscriptions: Collection[int]) -> dict[int, list[Stretch]]:
@@ -219,9 +232,7 @@ def _subscription_slices(
             opens=start == said.subscribed and not said.setup_waived,
             phase=phase,
             subscribed=said.subscribed,
-            agreed=tuple(
-                one.id for one in agreed if one.holds_at(start, plan_id=said.plan)
-            ),
+            agreed=tuple(one.id for one in agreed if one.holds_at(start, plan_id=said.plan)),
         )
 
 

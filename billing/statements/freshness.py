@@ -28,8 +28,8 @@ def find_stale(drafts: Sequence[Drafted]) -> set[int]:
     """Return the ids of the statements whose facts may differ from those that are stored.
 
     May name one whose facts are the same, but leaves out only those for which nothing was stored
-    since: no usage of the period or of an earlier one, no other subscription, version, pin, phase, agreed
-    price or customer.
+    since: no usage of the period or of an earlier one, no other subscription, version, pin, phase,
+    agreed price or customer.
     """
     periods = [draft.period for draft in drafts]
     late = customers_with_late_usage([period.customer_id for period in periods])

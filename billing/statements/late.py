@@ -120,7 +120,12 @@ def _read_again(statements: Sequence[_Finalised]) -> dict[int, list[Segment]]:
     book = TermsBook(terms_of(versions), agreed_prices(agreed))
     usage = UsageReader(
         [
-            Priced(statement.customer_id, statement.zone, segment, book.of(segment.version, segment.agreed))
+            Priced(
+                statement.customer_id,
+                statement.zone,
+                segment,
+                book.of(segment.version, segment.agreed),
+            )
             for statement, segment in flat
         ]
     )
