@@ -1,25 +1,30 @@
 """Which local days a segment has, and what seats were held on them. Pure."""
 
 from collections.abc import Sequence
+from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
 
 from billing.statements.values import SeatDays, Segment
 from plans import rating
-from usage.queries import DayWindow
 
 
 class SeatWindow(NamedTuple):
-    """The days to read for a segment's seats: its own, and ``before`` them those that count too."""
+    """The days to read for the seats of the segment at a place: ``days`` of them from ``first`` on.
 
-    window: DayWindow
+    The first ``before`` of them are earlier ones that count too, the others are its own.
+    """
+
+    place: int
+    first: date
+    days: int
     before: int
 
 
 def seat_windows(
     segments: Sequence[tuple[int, str, Segment]], *, meters: Sequence[frozenset[int]]
 ) -> list[SeatWindow]:
-    """Return the days to read for those segments that price seats, under their place.
+    """Return the days to read for those segments that price seats.
 
     ``segments`` are customer id, zone and segment in the order of time; ``meters`` those whose
     seats each prices. Seats that were given up earlier in the billing period count as far back as
@@ -28,7 +33,7 @@ def seat_windows(
     """
     found: list[SeatWindow] = []
     first = 0
-    for place, (customer_id, zone, segment) in enumerate(segments):
+    for place, (_, zone, segment) in enumerate(segments):
         if not meters[place]:
             continue
         if not (place and _continues(segments[place - 1], segments[place])
@@ -37,7 +42,7 @@ def seat_windows(
         since = rating.local_date(segments[first][2].start, zone=zone)
         before = (rating.local_date(segment.start, zone=zone) - since).days
         days = before + day_count(segment, zone=zone)
-        found.append(SeatWindow(DayWindow(place, customer_id, zone, since, days), before))
+        found.append(SeatWindow(place, since, days, before))
     return found
 
 

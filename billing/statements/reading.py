@@ -12,7 +12,14 @@ from billing.statements.values import MeterUsage, SeatDays, Segment
 from plans import rating
 from plans.models import Meter, Workspace
 from plans.terms import VersionTerms
-from usage.queries import Reading, Window, read_day_levels, read_transactions, read_usage
+from usage.queries import (
+    DayWindow,
+    Reading,
+    Window,
+    read_day_levels,
+    read_transactions,
+    read_usage,
+)
 
 
 class Priced(NamedTuple):
@@ -124,11 +131,20 @@ def _seat_days(
     if not wanted:
         return {}
     levels = read_day_levels(
-        [each.window for each in wanted],
+        [
+            DayWindow(
+                each.place,
+                priced[each.place].customer_id,
+                priced[each.place].zone,
+                each.first,
+                each.days,
+            )
+            for each in wanted
+        ],
         meter_ids=sorted(frozenset[int]().union(*meters)),
         until=until,
     )
-    before = {each.window.ref: each.before for each in wanted}
+    before = {each.place: each.before for each in wanted}
     days: dict[int, dict[int, SeatDays]] = {}
     for (place, meter_id), found in levels.items():
         if meter_id in meters[place]:
