@@ -3,11 +3,14 @@
 from decimal import Decimal as D
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from billing.models import Statement
+from billing.queries.current import current_usage
 from billing.statements.preview import preview_statement
 from billing.statements.verify import Difference, verify_statements
-from plans.models import Phase, ServiceClass, Subscription
+from plans.models import Customer, Meter, Phase, ServiceClass, Subscription
 from plans.terms import GrantRows
 from tests.fixtures.world import World, at
 
@@ -130,8 +133,6 @@ def test_a_setup_fee_may_be_waived(world: World) -> None:
 
 
 def seats(world: World, removed: str = "period_end", *, amount: str = "30"):
-    from plans.models import Meter
-
     known = Meter.objects.filter(key="seats").first()
     meter = known or world.meter(
         "seats", aggregation="time_weighted", value_property="n", event_type="seats"
@@ -446,3 +447,101 @@ def test_usage_beyond_a_hard_cap_parks_the_customer(world: World) -> None:
     january, february = world.statements()
     assert (january.status, january.total) == ("finalised", 0)
     assert (february.status, february.parked_code) == ("due", "beyond_allowance")
+
+
+def test_what_changes_after_a_statement_was_finalised_does_not_change_it(world: World) -> None:
+    """A pin and an agreed price for a billed month bill late usage of it on its own terms."""
+    meter = world.meter(unit="jobs")
+    plan = world.plan(prices=(per_unit(meter, "1"),))
+    old = plan.versions.get()
+    customer = world.customer()
+    world.subscribe(customer, plan, starts_at=at(2025, 1, 1))
+    world.version(plan, prices=(per_unit(meter, "3"),), effective_from=at(2025, 1, 1))
+    world.use("acme", time=at(2025, 1, 5), times=10)
+    world.close(now=at(2025, 2, 4))
+    (january,) = world.statements()
+    before = [*Statement.objects.filter(pk=january.pk).values_list(), *january.lines.values_list()]
+
+    content = {"key": "jobs", "name": "Jobs", "model": "per_unit", "meter": "jobs", "amount": "7"}
+    world.agree(customer, plan, content, start=at(2025, 1, 1), end=at(2025, 2, 1))
+    world.pin(customer, old, start=at(2025, 1, 1), end=at(2025, 3, 1))
+    world.use("acme", time=at(2025, 1, 6), times=2, now=at(2025, 2, 5))
+    world.use("acme", time=at(2025, 2, 6), times=1)
+    world.close(now=at(2025, 3, 4))
+    assert months(world) == [[("Jobs", D(30))], [("Jobs", D(1)), ("Jobs", D(6))]]
+    now = [*Statement.objects.filter(pk=january.pk).values_list(), *january.lines.values_list()]
+    assert now == before
+    refuse_differences()
+
+
+def test_verify_finds_an_agreed_price_that_was_changed_behind_the_databases_back(
+    world: World,
+) -> None:
+    customer, meter = world.customer(), world.meter(unit="jobs")
+    plan = world.plan(prices=(per_unit(meter, "1"),))
+    world.subscribe(customer, plan, starts_at=at(2025, 1, 1))
+    content = {"key": "jobs", "name": "Jobs", "model": "per_unit", "meter": "jobs", "amount": "7"}
+    world.agree(customer, plan, content, start=at(2025, 1, 1))
+    world.use("acme", time=at(2025, 1, 5))
+    world.close(now=at(2025, 2, 4))
+    refuse_differences()
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE plans_priceoverride DISABLE TRIGGER USER")
+        cursor.execute(
+            "UPDATE plans_priceoverride SET content = content || %s", ['{"amount": "6"}']
+        )
+        cursor.execute("ALTER TABLE plans_priceoverride ENABLE TRIGGER USER")
+    found = {each.what for each in verify_statements() if isinstance(each, Difference)}
+    assert "the terms of plan version 1 are not those it was billed on" in found
+    assert "its total is 7.0000, built again it is 6.00" in found
+
+
+def test_queries_do_not_grow_with_customers_pins_phases_seats_and_agreed_prices(
+    world: World,
+) -> None:
+    meter = world.meter(unit="jobs")
+    prices = (FEE, per_unit(meter, "1"), seats(world))
+    plan = world.plan(prices=prices, grants=phased())
+    old = plan.versions.get()
+    world.version(plan, prices=prices, effective_from=at(2025, 1, 11))
+    content = {"key": "jobs", "name": "Jobs", "model": "per_unit", "meter": "jobs", "amount": "7"}
+    counts = []
+    for customers in (2, 12):
+        keys = [f"c{customers}-{number}" for number in range(customers)]
+        for key in keys:
+            customer = world.customer(key)
+            world.subscribe(customer, plan, starts_at=at(2025, 1, 1))
+            world.agree(customer, plan, content, start=at(2025, 1, 12))
+            world.pin(customer, old, start=at(2025, 1, 11), end=at(2025, 1, 21))
+            world.use(key, time=at(2025, 1, 5), times=2)
+            world.use(key, "seats", time=at(2025, 1, 5), n=4)
+        ids = list(Customer.objects.filter(key__in=keys).values_list("id", flat=True))
+        with CaptureQueriesContext(connection) as queries:
+            world.close(now=at(2025, 2, 4), customer_ids=ids)
+        counts.append(len(queries))
+    few, many = counts
+    assert many <= few
+    totals = set(Statement.objects.values_list("total", "line_count"))
+    assert len(totals) == 1
+    refuse_differences()
+
+
+def test_the_running_period_shows_seats_as_seats(world: World) -> None:
+    plan = world.plan(prices=(seats(world),))
+    customer = world.customer(workspaces=("alpha",))
+    world.subscribe(customer, plan, starts_at=at(2025, 4, 1))
+    Meter.objects.filter(key="seats").update(name="Seats")
+    world.use("acme", "seats", time=at(2025, 4, 1, 8), n=12)
+    world.use("alpha", "seats", time=at(2025, 4, 3, 8), n=2)
+    usage = current_usage(customer=customer, now=at(2025, 4, 4, 12))
+    (breakdown,) = usage.meters
+    assert (str(breakdown.quantity), breakdown.shares) == ("14 seats", ())
+    assert [day.quantity.number for day in breakdown.days] == ["12", "12", "14", "14"]
+    assert str(usage.total) == "$416.00"
+    first, second = usage.charges
+    assert not first.shows_quantity
+    assert not second.shows_quantity
+    assert second.words == "2 seats from day 3, 28 of 30 days: 2 at 30 for 28 of 30 days = 56.00"
+    assert [(part.quantity.number, part.rate) for part in second.parts] == [
+        ("56", "$30.00 per 30 days")
+    ]
