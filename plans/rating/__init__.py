@@ -3,6 +3,7 @@
 from plans.rating.adjustments import Adjustment
 from plans.rating.allowance import BeyondAllowance
 from plans.rating.charge import Part
+from plans.rating.curve import Point, curve
 from plans.rating.event_amount import EventAmount
 from plans.rating.explain import in_words
 from plans.rating.flat import Flat
@@ -25,6 +26,7 @@ from plans.rating.periods import (
 from plans.rating.phases import WHOLE_LIFE, PhaseSpan, in_phase, phase_at, phase_spans
 from plans.rating.prices import ChargeModel, Limit, Overage, Phase, Price, ServiceClass, Terms
 from plans.rating.rate import line_key, rate
+from plans.rating.samples import sample_usage
 from plans.rating.seats import Seats
 from plans.rating.tiers import Tier
 from plans.rating.usage import Cell, DayLevels, Usage
@@ -54,6 +56,7 @@ __all__ = [
     "Period",
     "Phase",
     "PhaseSpan",
+    "Point",
     "Price",
     "Problem",
     "RatedLine",
@@ -65,6 +68,7 @@ __all__ = [
     "Usage",
     "Volume",
     "billing_period",
+    "curve",
     "fee_dates",
     "in_phase",
     "in_words",
@@ -78,6 +82,7 @@ __all__ = [
     "problems_in_terms",
     "rate",
     "round_money",
+    "sample_usage",
     "share",
     "split",
 ]
