@@ -26,7 +26,7 @@ from plans.rating.periods import (
 from plans.rating.phases import WHOLE_LIFE, PhaseSpan, in_phase, phase_at, phase_spans
 from plans.rating.prices import ChargeModel, Limit, Overage, Phase, Price, ServiceClass, Terms
 from plans.rating.rate import line_key, rate
-from plans.rating.samples import sample_usage
+from plans.rating.samples import sample_usage, samples
 from plans.rating.seats import Seats
 from plans.rating.tiers import Tier
 from plans.rating.usage import Cell, DayLevels, Usage
@@ -83,6 +83,7 @@ __all__ = [
     "rate",
     "round_money",
     "sample_usage",
+    "samples",
     "share",
     "split",
 ]

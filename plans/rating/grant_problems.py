@@ -1,7 +1,6 @@
 """What is wrong with what terms grant beside prices: phases, classes, limits, features."""
 
 from collections.abc import Iterator, Sequence
-from typing import Final
 
 from plans.rating.money import ZERO
 from plans.rating.prices import Limit, Phase, ServiceClass
@@ -12,14 +11,7 @@ from plans.rating.problem import (
     number_problems,
     twice,
 )
-
-_KINDS: Final[dict[str, str]] = {
-    "concurrent_jobs": "jobs at the same time",
-    "jobs_per_hour": "jobs in an hour",
-    "jobs_per_day": "jobs in a day",
-    "spend_per_day": "spend in a day",
-}
-_MONEY: Final = "spend_per_day"
+from plans.rating.words import limit_name
 
 
 def feature_problems(features: Sequence[str]) -> Iterator[Problem]:
@@ -35,8 +27,7 @@ def limit_problems(limits: Sequence[Limit]) -> Iterator[Problem]:
     for index, limit in enumerate(limits):
         path = f"limits[{index}]"
         if index in repeated:
-            of = f" of class {limit.job_class!r}" if limit.job_class else ""
-            message = f"There is a limit on {_KINDS[limit.kind]}{of} already: remove one of them."
+            message = f"There is a limit on {limit_name(limit)} already: remove one of them."
             yield Problem("duplicate_limit", f"{path}.kind", message)
         unreadable = tuple(not_numbers(limit, path))
         yield from unreadable or _limit_value(f"{path}.value", limit)
@@ -46,7 +37,7 @@ def _limit_value(field: str, limit: Limit) -> Iterator[Problem]:
     if limit.value <= ZERO:
         message = f"A limit of {limit.value} admits nothing: state more than zero, or remove it."
         yield Problem("limit_not_positive", field, message)
-    elif limit.kind != _MONEY and limit.value != limit.value.to_integral_value():
+    elif limit.kind != "spend_per_day" and limit.value != limit.value.to_integral_value():
         message = f"{limit.value} is no number of jobs: state a whole one."
         yield Problem("limit_not_whole", field, message)
 

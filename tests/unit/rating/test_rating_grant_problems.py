@@ -178,7 +178,7 @@ def test_a_duplicate_limit_says_of_what():
     limits = (replace(LIMIT, job_class="video"),) * 2
     (problem,) = problems_in_terms(Terms("USD", (FLAT,), limits=limits))
     assert problem.message == (
-        "There is a limit on jobs at the same time of class 'video' already: remove one of them."
+        "There is a limit on jobs at the same time of class video already: remove one of them."
     )
 
 
