@@ -2,7 +2,9 @@
 
 from plans.rating.adjustments import Adjustment
 from plans.rating.allowance import BeyondAllowance
+from plans.rating.changes import Change
 from plans.rating.charge import Part
+from plans.rating.compare import Comparison, Effect, PriceChanged, PriceListed, compare
 from plans.rating.curve import Point, curve
 from plans.rating.event_amount import EventAmount
 from plans.rating.explain import in_words
@@ -38,8 +40,11 @@ __all__ = [
     "Adjustment",
     "BeyondAllowance",
     "Cell",
+    "Change",
     "ChargeModel",
+    "Comparison",
     "DayLevels",
+    "Effect",
     "EventAmount",
     "Flat",
     "Graduated",
@@ -58,6 +63,8 @@ __all__ = [
     "PhaseSpan",
     "Point",
     "Price",
+    "PriceChanged",
+    "PriceListed",
     "Problem",
     "RatedLine",
     "RatingError",
@@ -68,6 +75,7 @@ __all__ = [
     "Usage",
     "Volume",
     "billing_period",
+    "compare",
     "curve",
     "fee_dates",
     "in_phase",
