@@ -84,8 +84,10 @@ BY_CLASS = {"dimensions": ("model", "queue"), "class_dimension": "queue"}
         (
             rating.Seats(D(89)),
             {"unit": "editor seats"},
-            "89.00 USD per editor seat and period, by the day when added, to the period's end when"
-            " given up",
+            (
+                "89.00 USD per editor seat and period, by the day when added,"
+                " to the period's end when given up"
+            ),
         ),
         (rating.Seats(D(9), "by_day"), {"unit": ""}, "9.00 USD per seat and period, by the day"),
         (
