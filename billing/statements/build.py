@@ -99,9 +99,7 @@ def _segment_lines(segments: Iterable[Segment], *, facts: Facts, by: PricedBy) -
                 continue
             usage = used.get(price.meter or "", _NO_USAGE)
             value = _usage(price, usage, segment=segment, zone=facts.zone)
-            # A fee for several months ahead is due whole, whatever part of this one it falls in.
-            part = share if price.every_months == 1 else _WHOLE
-            rated = rating.rate(price, value, currency=facts.currency, share=part)
+            rated = rating.rate(price, value, currency=facts.currency, share=share)
             yield from _lines(rated, standing, usage, segment=segment, phase=phase)
 
 
