@@ -1,21 +1,15 @@
 """Rate customers by the terms in force and by a version, in a fixed number of queries."""
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
-
-from django.db import DatabaseError, connection
 
 from billing.dry_runs.outcome import Failure, Outcome, Side, outcome_of
 from billing.dry_runs.sample import Tested
-from billing.runs import no_cycle_search
 from billing.statements.build import build
 from billing.statements.facts import Loaded, Period, load_facts
 from billing.statements.substitution import Substitution
 from billing.statements.values import Draft
 from plans import rating
 from plans.errors import OperationError
-
-logger = logging.getLogger(__name__)
 
 
 class VersionChanged(OperationError):
@@ -29,43 +23,9 @@ def compare(
 ) -> list[Outcome]:
     """Return each customer's amounts by the terms in force and by the version instead of them.
 
-    Usage is read once for both. Nothing is written. A customer that fails has the reason in its
-    outcome. Raises VersionChanged where the version's terms no longer have the digest.
+    Usage is read once for both, and nothing is written. A customer that cannot be rated has the
+    reason in its outcome. Raises VersionChanged where the version's terms have another digest.
     """
-    try:
-        with no_cycle_search():
-            return _compare(
-                customers, plan_id=plan_id, version_id=version_id, terms_digest=terms_digest
-            )
-    except (DatabaseError, ArithmeticError, LookupError, ValueError, TypeError) as error:
-        if connection.in_atomic_block and connection.needs_rollback:
-            raise
-        if len(customers) == 1:
-            logger.exception("customer %s failed in a dry run", customers[0].key)
-            return [_failed(customers[0], error)]
-    middle = len(customers) // 2
-    return [
-        outcome
-        for half in (customers[:middle], customers[middle:])
-        for outcome in compare(
-            half, plan_id=plan_id, version_id=version_id, terms_digest=terms_digest
-        )
-    ]
-
-
-def _failed(customer: Tested, error: Exception) -> Outcome:
-    return Outcome(
-        customer_id=customer.customer_id,
-        old_amount=None,
-        new_amount=None,
-        error_code="failed",
-        error_reason=f"{type(error).__name__}: {error}",
-    )
-
-
-def _compare(
-    customers: Sequence[Tested], *, plan_id: int, version_id: int, terms_digest: str
-) -> list[Outcome]:
     old = {customer.customer_id: list(refs) for customer, refs in _numbered(customers, first=0)}
     count = sum(len(customer.periods) for customer in customers)
     new = {customer.customer_id: list(refs) for customer, refs in _numbered(customers, first=count)}

@@ -21,7 +21,7 @@ class Months(NamedTuple):
         return f"{self.first:%B %Y} to {self.last:%B %Y}"
 
     @property
-    def count(self) -> int:
+    def length(self) -> int:
         """Return how many months they are."""
         return (self.last.year - self.first.year) * 12 + self.last.month - self.first.month + 1
 

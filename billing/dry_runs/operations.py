@@ -1,7 +1,7 @@
 """Write dry runs: ask for one, store what a chunk came to, and end it. Nothing else is written."""
 
 from collections.abc import Collection, Iterator, Sequence
-from datetime import date, datetime
+from datetime import datetime
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
@@ -98,9 +98,9 @@ def request_dry_run(
 def _refuse_months(months: Months, *, now: datetime) -> None:
     if months.last < months.first:
         raise MonthsRefused("The last month lies before the first.", field="last_month")
-    if months.count > MONTHS_MAX:
+    if months.length > MONTHS_MAX:
         raise MonthsRefused(
-            f"{months.count} months are too many: choose at most {MONTHS_MAX}.", field="last_month"
+            f"{months.length} months are too many: choose at most {MONTHS_MAX}.", field="last_month"
         )
     if months.ends_at > now:
         raise MonthsRefused(
@@ -147,7 +147,7 @@ def _forget_old(version: PlanVersion) -> None:
 
 
 def start_dry_run(run: DryRun, *, now: datetime) -> DryRun:
-    """Note when a claimed run starts, which terms it tries and on how many; later once more not.
+    """Note, the first time, when a claimed run starts, which terms it tries and on how many.
 
     Raises ClaimLost.
     """

@@ -12,13 +12,13 @@ from plans.models import Customer, Plan, PlanVersion
 class DryRun(models.Model):
     """One trial of a version: what was asked, how far it is, and what came of it.
 
-    A row that is not finished is the work; a task is only a nudge. The subscribers of ``plan`` (all,
-    or those of ``customer_keys``) are rated by ``version`` instead of their plan's own, over the
+    A row that is not finished is the work; a task is only a nudge. The subscribers of ``plan``, all
+    or those of ``customer_keys``, are rated by ``version`` instead of their plan's own, over the
     periods that end in the months ``first_month`` to ``last_month``, which are first days.
 
     ``old_total`` is by the terms that were in force, ``new_total`` by the version, both in
-    ``currency`` and of the customers that rate by both. ``reached_customer_id`` is the last customer
-    that is done. ``terms_digest`` says which terms were tried, and ``fingerprint`` covers them, the
+    ``currency`` and of the customers that rate by both. ``reached_customer_id`` is the last one
+    that is done. ``terms_digest`` says which terms were tried; ``fingerprint`` covers them, the
     months, the customers and every result.
     """
 
