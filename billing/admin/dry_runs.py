@@ -67,7 +67,7 @@ class DryRunAdmin(HouseAdmin):
     fields = ()
 
     class Media:
-        css = {"all": ("billing/admin.css", "billing/dry_runs.css")}
+        css = {"all": ("billing/lines.css", "billing/admin.css", "billing/dry_runs.css")}
 
     # The list
 
