@@ -166,13 +166,20 @@ def test_only_the_customers_that_were_named(jobs, dearer):
 
 
 def test_customers_of_another_currency_are_counted_and_left_out(jobs, dearer):
+    """The plan has a version in euros, too, and one customer that is billed in them."""
+    in_euros = per_job("0.90", meter=jobs.jobs)
+    jobs.version(jobs.standard, prices=(in_euros,), currency="EUR", effective_from=at(2020, 1, 1))
     euro = jobs.customer("euro", currency="EUR")
-    Subscription.objects.create(customer=euro, plan=jobs.standard, starts_at=at(2024, 1, 1))
+    jobs.subscribe(euro, jobs.standard, starts_at=at(2024, 1, 1))
+    jobs.use("euro", time=at(2024, 3, 5), times=10, model="m1")
+    dearer_in_euros = draft(jobs.standard, per_job("1.20", meter=jobs.jobs), currency="EUR")
 
-    run = try_out(dearer)
+    dollars, euros = try_out(dearer), try_out(dearer_in_euros)
 
-    assert set(results(run)) == {"acme", "blue", "corp"}
-    assert (run.customers_total, run.customers_of_other_currency) == (3, 1)
+    assert set(results(dollars)) == {"acme", "blue", "corp"}
+    assert (dollars.customers_total, dollars.customers_of_other_currency) == (3, 1)
+    assert results(euros) == {"euro": (Decimal(9), Decimal(12), False, False, "")}
+    assert (euros.currency, euros.customers_of_other_currency) == ("EUR", 3)
 
 
 def test_who_cannot_be_rated_has_the_reason_and_holds_nobody_up(jobs):
