@@ -84,12 +84,15 @@ def _refuse_changed(loaded: Loaded, *, version_id: int, terms_digest: str) -> No
 
 def _side(refs: Sequence[int], *, loaded: Loaded, terms: Mapping[int, rating.Terms]) -> Side:
     drafts: list[Draft] = []
+    unpriced: set[str] = set()
     for ref in refs:
         refused = loaded.errors.get(ref)
         if refused is not None:
             return Side(failure=Failure(refused.code, str(refused)))
+        facts = loaded.facts[ref]
+        unpriced.update(meter for meter, _ in facts.unpriced)
         try:
-            drafts.append(build(loaded.facts[ref], terms=terms))
+            drafts.append(build(facts, terms=terms))
         except rating.RatingError as error:
             return Side(failure=Failure(error.code, str(error)))
-    return Side(drafts=tuple(drafts))
+    return Side(drafts=tuple(drafts), unpriced=frozenset(unpriced))

@@ -185,7 +185,10 @@ def store_outcomes(
         new_total=F("new_total") + sum(outcome.new_amount or 0 for outcome in rated),
     )
     DryRunResult.objects.bulk_create(
-        DryRunResult(run=run, **outcome._asdict()) for outcome in outcomes
+        DryRunResult(
+            run=run, **outcome._asdict() | {"newly_unpriced": list(outcome.newly_unpriced)}
+        )
+        for outcome in outcomes
     )
 
 

@@ -20,9 +20,13 @@ class Failure(NamedTuple):
 
 
 class Side(NamedTuple):
-    """What a customer's periods come to by one set of terms, or the first failure among them."""
+    """What a customer's periods come to by one set of terms, or the first failure among them.
+
+    ``unpriced`` are the keys of meters with usage that the terms do not price.
+    """
 
     drafts: tuple[Draft, ...] = ()
+    unpriced: frozenset[str] = frozenset()
     failure: Failure | None = None
 
     @property
@@ -41,6 +45,7 @@ class Outcome(NamedTuple):
     new_amount: Decimal | None
     newly_at_minimum: bool = False
     newly_at_maximum: bool = False
+    newly_unpriced: tuple[str, ...] = ()
     error_code: str = ""
     error_reason: str = ""
 
@@ -58,6 +63,7 @@ class FingerprintedRow(NamedTuple):
     new_amount: Decimal | None
     newly_at_minimum: bool
     newly_at_maximum: bool
+    newly_unpriced: Sequence[str]
     error_code: str
     error_reason: str
 
@@ -72,6 +78,7 @@ def outcome_of(*, customer_id: int, old: Side, new: Side) -> Outcome:
         new_amount=new.amount,
         newly_at_minimum=any(_is_new(pair, _at_minimum) for pair in pairs),
         newly_at_maximum=any(_is_new(pair, _at_maximum) for pair in pairs),
+        newly_unpriced=() if failure else tuple(sorted(new.unpriced - old.unpriced)),
         error_code=failure.code if failure else "",
         error_reason=_reason(failure, is_new=new.failure is not None) if failure else "",
     )

@@ -62,6 +62,7 @@ class Migration(migrations.Migration):
                 ('new_amount', models.DecimalField(decimal_places=4, max_digits=30, null=True)),
                 ('newly_at_minimum', models.BooleanField(default=False)),
                 ('newly_at_maximum', models.BooleanField(default=False)),
+                ('newly_unpriced', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=100), blank=True, default=list, size=None)),
                 ('error_code', models.CharField(blank=True, default='', max_length=60)),
                 ('error_reason', models.TextField(blank=True, default='')),
                 ('customer', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='plans.customer')),

@@ -84,7 +84,7 @@ class DryRunResult(models.Model):
 
     An amount is null where the customer's usage cannot be rated by those terms; then ``error_code``
     and ``error_reason`` say why. Minimum and maximum are those of prices that apply by the version
-    and did not before.
+    and did not before; ``newly_unpriced`` are the keys of meters whose usage loses its price.
 
     The database removes results with their run: Django would read each of them first.
     """
@@ -103,6 +103,7 @@ class DryRunResult(models.Model):
     new_amount = models.DecimalField(max_digits=30, decimal_places=4, null=True)
     newly_at_minimum = models.BooleanField(default=False)
     newly_at_maximum = models.BooleanField(default=False)
+    newly_unpriced = ArrayField(models.CharField(max_length=100), default=list, blank=True)
     error_code = models.CharField(max_length=60, default="", blank=True)
     error_reason = models.TextField(default="", blank=True)
 

@@ -70,6 +70,13 @@ class CustomerFailure(NamedTuple):
     reason: str
 
 
+class UnpricedMeter(NamedTuple):
+    """A meter whose usage has no price by the version, and of how many customers it had one."""
+
+    name: str
+    customers: int
+
+
 class Bar(NamedTuple):
     """How many customers' amounts change by so much."""
 
@@ -132,6 +139,7 @@ class Findings:
     at_minimum: Sequence[CustomerChange]
     at_maximum: Sequence[CustomerChange]
     failures: Sequence[CustomerFailure]
+    unpriced: Sequence[UnpricedMeter]
     bars: Sequence[Bar]
 
 
@@ -202,6 +210,7 @@ def findings_of(run: DryRun) -> Findings:
         at_minimum=_changes(rising.filter(newly_at_minimum=True), run),
         at_maximum=_changes(falling.filter(newly_at_maximum=True), run),
         failures=_failures(results),
+        unpriced=_unpriced(run),
         bars=_bars(run),
     )
 
@@ -231,6 +240,19 @@ def _failures(results: QuerySet[DryRunResult]) -> list[CustomerFailure]:
     failed = results.exclude(error_code="").order_by("customer__key")
     columns = ("customer__key", "customer__name", "error_code", "error_reason")
     return [CustomerFailure(*row) for row in failed.values_list(*columns)[:ROWS_MAX]]
+
+
+_UNPRICED = """
+SELECT m.name, count(*) FROM billing_dryrunresult r
+CROSS JOIN unnest(r.newly_unpriced) AS u(key) JOIN plans_meter m ON m.key = u.key
+WHERE r.run_id = %s GROUP BY m.name ORDER BY 2 DESC, 1 LIMIT %s
+"""
+
+
+def _unpriced(run: DryRun) -> list[UnpricedMeter]:
+    with connection.cursor() as cursor:
+        cursor.execute(_UNPRICED, [run.pk, ROWS_MAX])
+        return [UnpricedMeter(*row) for row in cursor.fetchall()]
 
 
 _SAME: Final = 10
@@ -272,7 +294,7 @@ def _bars(run: DryRun) -> list[Bar]:
 
 CSV_HEADER: Final = (
     "customer", "name", "currency", "old", "new", "difference", "newly_at_minimum",
-    "newly_at_maximum", "error_code", "error_reason",
+    "newly_at_maximum", "newly_unpriced", "error_code", "error_reason",
 )  # fmt: skip
 
 
@@ -281,9 +303,9 @@ def csv_rows(run: DryRun) -> Iterator[tuple[str, ...]]:
     results = DryRunResult.objects.filter(run=run).order_by("customer__key")
     columns = (
         "customer__key", "customer__name", "old_amount", "new_amount", "newly_at_minimum",
-        "newly_at_maximum", "error_code", "error_reason",
+        "newly_at_maximum", "newly_unpriced", "error_code", "error_reason",
     )  # fmt: skip
-    for key, name, old, new, at_minimum, at_maximum, code, reason in results.values_list(
+    for key, name, old, new, at_minimum, at_maximum, unpriced, code, reason in results.values_list(
         *columns
     ).iterator(chunk_size=2000):
         yield (
@@ -295,6 +317,7 @@ def csv_rows(run: DryRun) -> Iterator[tuple[str, ...]]:
             "" if old is None or new is None else _number(minus(new, old)),
             "yes" if at_minimum else "",
             "yes" if at_maximum else "",
+            " ".join(unpriced),
             code,
             _cell(reason),
         )

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 
 from billing.dry_runs.operations import request_dry_run
 from billing.dry_runs.running import run_dry_run
@@ -152,6 +153,16 @@ def test_the_result_shows_totals_movers_bounds_and_the_chart(editor, jobs, deare
     assert up < shown.index("Corp", up) < shown.index("Blue", up) < down
 
 
+def test_usage_that_loses_its_price_stands_on_the_page(editor, jobs):
+    fee = {"key": "fee", "name": "Fee", "model": "flat", "amount": 20}
+    run = try_out(draft(jobs.standard, fee))
+
+    shown = text(editor.get(page_of(run, "change/")))
+
+    assert "Usage that loses its price" in shown
+    assert "<li>Jobs, of 3 customers</li>" in shown
+
+
 def test_the_page_takes_as_many_queries_for_few_customers_as_for_many(editor, jobs, dearer):
     few, many = try_out(dearer, keys=["acme"]), try_out(dearer)
     editor.get(page_of(few, "change/"))
@@ -225,6 +236,7 @@ def test_a_draft_that_was_tried_can_be_deleted_and_a_dry_run_alone_cannot(editor
 
 
 def test_the_evidence_is_the_newest_result_and_says_whether_it_still_holds(jobs, dearer):
+    reverse("admin:index")  # the addresses are read, and with them the registry is filled
     none_yet = latest_evidence(dearer)
     try_out(dearer, keys=["acme"])
     run = try_out(dearer)

@@ -215,6 +215,22 @@ def test_who_cannot_be_rated_today_says_so(jobs, dearer):
     assert (run.customers_failed, run.old_total, run.new_total) == (3, 0, 0)
 
 
+def test_usage_that_loses_its_price_is_told(jobs):
+    """Fax pages have no price either way; jobs have one today, and none by the version."""
+    jobs.meter("fax")
+    calls = jobs.meter("calls")
+    jobs.use("blue", "fax", time=at(2024, 3, 9), times=4)
+    jobs.use("acme", "calls", time=at(2024, 3, 9), times=4)
+    fee = {"key": "fee", "name": "Fee", "model": "flat", "amount": Decimal(20)}
+
+    run = try_out(draft(jobs.standard, fee, per_job("1.00", meter=calls)))
+
+    assert results(run)["acme"][:2] == (Decimal(100), Decimal(24))
+    assert results(run)["blue"][:2] == (Decimal(10), Decimal(20))
+    lost = dict(run.results.values_list("customer__key", "newly_unpriced"))
+    assert lost == {"acme": ["jobs"], "blue": ["jobs"], "corp": ["jobs"]}
+
+
 def test_an_amount_that_no_column_holds_fails_alone(jobs):
     sales = jobs.meter("sales", aggregation="sum", value_property="value")
     jobs.use("blue", "sales", time=at(2024, 3, 9), value=10**17)

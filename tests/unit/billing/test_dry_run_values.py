@@ -68,14 +68,17 @@ def said(total):
 
 
 def test_a_customer_s_periods_add_up_and_one_that_fails_leaves_no_amount():
-    whole = Side(drafts=(said("1.50"), said("2.25")))
+    whole = Side(drafts=(said("1.50"), said("2.25")), unpriced=frozenset({"fax"}))
+    less = whole._replace(unpriced=frozenset({"fax", "jobs", "calls"}))
     failed = Side(failure=Failure("unmatched_usage", "No rate for b200."))
 
     rated = outcome_of(customer_id=1, old=whole, new=whole)
     new_fails = outcome_of(customer_id=1, old=whole, new=failed)
+    loses = outcome_of(customer_id=1, old=whole, new=less)
     old_fails = outcome_of(customer_id=1, old=failed, new=whole)
 
     assert (rated.old_amount, rated.new_amount, rated.is_failure) == (D("3.75"), D("3.75"), False)
+    assert (rated.newly_unpriced, loses.newly_unpriced) == ((), ("calls", "jobs"))
     assert (new_fails.old_amount, new_fails.new_amount) == (D("3.75"), None)
     assert new_fails.error_reason == "No rate for b200."
     assert (old_fails.old_amount, old_fails.new_amount) == (None, D("3.75"))
@@ -83,8 +86,8 @@ def test_a_customer_s_periods_add_up_and_one_that_fails_leaves_no_amount():
 
 
 ROWS = [
-    FingerprintedRow("a", D("1.0000"), D("2.0000"), False, False, "", ""),
-    FingerprintedRow("b", D("1.0000"), None, False, False, "unmatched_usage", "No rate."),
+    FingerprintedRow("a", D("1.0000"), D("2.0000"), False, False, [], "", ""),
+    FingerprintedRow("b", D("1.0000"), None, False, False, [], "unmatched_usage", "No rate."),
 ]
 
 
@@ -110,6 +113,7 @@ def test_equal_inputs_have_one_fingerprint():
         {"months": Months(date(2024, 10, 1), date(2024, 11, 1))},
         {"rows": ROWS[:1]},
         {"rows": [ROWS[0]._replace(new_amount=D("2.0001")), ROWS[1]]},
+        {"rows": [ROWS[0]._replace(newly_unpriced=["jobs"]), ROWS[1]]},
         {"rows": [ROWS[0]._replace(newly_at_minimum=True), ROWS[1]]},
         {"rows": [ROWS[0], ROWS[1]._replace(error_reason="No other.")]},
     ],
