@@ -1,6 +1,7 @@
 """Rate customers by the terms in force and by a version, in a fixed number of queries."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import count, groupby
 
 from billing.dry_runs.outcome import Failure, Outcome, Side, outcome_of
 from billing.dry_runs.sample import Tested
@@ -26,51 +27,43 @@ def compare(
     Usage is read once for both, and nothing is written. A customer that cannot be rated has the
     reason in its outcome. Raises VersionChanged where the version's terms have another digest.
     """
-    old = {customer.customer_id: list(refs) for customer, refs in _numbered(customers, first=0)}
-    count = sum(len(customer.periods) for customer in customers)
-    new = {customer.customer_id: list(refs) for customer, refs in _numbered(customers, first=count)}
-    periods = [
-        period
-        for refs in (old, new)
-        for customer in customers
-        for period in _periods(customer, refs[customer.customer_id])
-    ]
-    proposed = frozenset(range(count, 2 * count))
-    loaded = load_facts(
-        periods,
-        instead=Substitution(plan_id=plan_id, version_id=version_id, periods=proposed),
+    old = list(_periods(customers))
+    new = [period._replace(id=period.id + len(old)) for period in old]
+    instead = Substitution(
+        plan_id=plan_id,
+        version_id=version_id,
+        periods=frozenset(period.id for period in new),
     )
+    loaded = load_facts([*old, *new], instead=instead)
     _refuse_changed(loaded, version_id=version_id, terms_digest=terms_digest)
     terms = {version: known.terms for version, known in loaded.terms.items()}
+    sides = [
+        {
+            customer_id: _side([period.id for period in group], loaded=loaded, terms=terms)
+            for customer_id, group in groupby(periods, key=lambda period: period.customer_id)
+        }
+        for periods in (old, new)
+    ]
     return [
-        outcome_of(
-            customer_id=customer.customer_id,
-            old=_side(old[customer.customer_id], loaded=loaded, terms=terms),
-            new=_side(new[customer.customer_id], loaded=loaded, terms=terms),
-        )
-        for customer in customers
+        outcome_of(customer_id=customer_id, old=side, new=sides[1][customer_id])
+        for customer_id, side in sides[0].items()
     ]
 
 
-def _numbered(customers: Sequence[Tested], *, first: int) -> Iterator[tuple[Tested, range]]:
-    """Yield each customer with the references of its periods, which are counted from ``first``."""
+def _periods(customers: Sequence[Tested]) -> Iterator[Period]:
+    """Yield the periods of the customers, one customer after the other, numbered from 0."""
+    ids = count()
     for customer in customers:
-        refs = range(first, first + len(customer.periods))
-        yield customer, refs
-        first = refs.stop
-
-
-def _periods(customer: Tested, refs: Sequence[int]) -> Iterator[Period]:
-    for ref, period in zip(refs, customer.periods, strict=True):
-        yield Period(
-            id=ref,
-            customer_id=customer.customer_id,
-            customer_key=customer.key,
-            currency=customer.currency,
-            zone=customer.zone,
-            start=period.start,
-            end=period.end,
-        )
+        for period in customer.periods:
+            yield Period(
+                id=next(ids),
+                customer_id=customer.customer_id,
+                customer_key=customer.key,
+                currency=customer.currency,
+                zone=customer.zone,
+                start=period.start,
+                end=period.end,
+            )
 
 
 def _refuse_changed(loaded: Loaded, *, version_id: int, terms_digest: str) -> None:
