@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 
 from django.contrib.auth.models import AbstractBaseUser
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F
 
 from billing.dry_runs.months import Months
@@ -184,12 +184,12 @@ def store_outcomes(
         old_total=F("old_total") + sum(outcome.old_amount or 0 for outcome in rated),
         new_total=F("new_total") + sum(outcome.new_amount or 0 for outcome in rated),
     )
-    DryRunResult.objects.bulk_create(
-        DryRunResult(
-            run=run, **outcome._asdict() | {"newly_unpriced": list(outcome.newly_unpriced)}
-        )
-        for outcome in outcomes
-    )
+    with connection.cursor() as cursor, cursor.copy(_COPY_RESULTS) as copy:
+        for outcome in outcomes:
+            copy.write_row((run.pk, *outcome))
+
+
+_COPY_RESULTS = f"COPY billing_dryrunresult (run_id, {', '.join(Outcome._fields)}) FROM STDIN"
 
 
 @transaction.atomic

@@ -38,14 +38,17 @@ class Side(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """One customer's amounts before and after; None where its usage cannot be rated."""
+    """One customer's amounts before and after; None where its usage cannot be rated.
+
+    The fields are columns of ``DryRunResult``; a list is what COPY writes as an array.
+    """
 
     customer_id: int
     old_amount: Decimal | None
     new_amount: Decimal | None
     newly_at_minimum: bool = False
     newly_at_maximum: bool = False
-    newly_unpriced: tuple[str, ...] = ()
+    newly_unpriced: Sequence[str] = []
     error_code: str = ""
     error_reason: str = ""
 
@@ -78,7 +81,7 @@ def outcome_of(*, customer_id: int, old: Side, new: Side) -> Outcome:
         new_amount=new.amount,
         newly_at_minimum=any(_is_new(pair, _at_minimum) for pair in pairs),
         newly_at_maximum=any(_is_new(pair, _at_maximum) for pair in pairs),
-        newly_unpriced=() if failure else tuple(sorted(new.unpriced - old.unpriced)),
+        newly_unpriced=[] if failure else sorted(new.unpriced - old.unpriced),
         error_code=failure.code if failure else "",
         error_reason=_reason(failure, is_new=new.failure is not None) if failure else "",
     )

@@ -78,7 +78,7 @@ def test_a_customer_s_periods_add_up_and_one_that_fails_leaves_no_amount():
     old_fails = outcome_of(customer_id=1, old=failed, new=whole)
 
     assert (rated.old_amount, rated.new_amount, rated.is_failure) == (D("3.75"), D("3.75"), False)
-    assert (rated.newly_unpriced, loses.newly_unpriced) == ((), ("calls", "jobs"))
+    assert (rated.newly_unpriced, loses.newly_unpriced) == ([], ["calls", "jobs"])
     assert (new_fails.old_amount, new_fails.new_amount) == (D("3.75"), None)
     assert new_fails.error_reason == "No rate for b200."
     assert (old_fails.old_amount, old_fails.new_amount) == (None, D("3.75"))
