@@ -120,8 +120,8 @@ def correct(
 
 def entries_of(posted: LedgerTransaction) -> list[Entry]:
     """Return a transaction's entries, sorted."""
-    rows = posted.entries.values_list("account__kind", "account__unit_id", "amount")
-    return sorted(Entry(*row) for row in rows)
+    rows = posted.entries.values_list("account__kind", "account__unit_id", "amount", "grant_id")
+    return sorted(Entry(kind, unit, amount, grant or 0) for kind, unit, amount, grant in rows)
 
 
 def _rows_json(rows: Sequence[NewTransaction]) -> str:
@@ -181,10 +181,11 @@ posted AS (
     FROM stated
     ON CONFLICT DO NOTHING RETURNING id, customer_id, key),
 entered AS (
-    INSERT INTO billing_ledgerentry (transaction_id, account_id, amount)
-    SELECT p.id, a.id, e.amount
+    INSERT INTO billing_ledgerentry (transaction_id, account_id, amount, grant_id)
+    SELECT p.id, a.id, e.amount, nullif(e."grant", 0)
     FROM posted p JOIN stated t ON t.customer_id = p.customer_id AND t.key = p.key,
-         jsonb_to_recordset(t.entries) AS e(account text, unit text, amount numeric),
+         jsonb_to_recordset(t.entries)
+             AS e(account text, unit text, amount numeric, "grant" bigint),
          billing_ledgeraccount a
     WHERE a.customer_id = p.customer_id AND a.kind = e.account AND a.unit_id = e.unit)
 SELECT count(*) FROM posted

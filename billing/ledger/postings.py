@@ -8,6 +8,9 @@ A debit is above zero, a credit below. Each template sums to zero in every unit:
 | payment | cash | receivable |
 | refund | receivable | cash |
 | credit note | revenue | receivable |
+| credit granted | issued; unbilled, where it is sold | credit; deferred |
+| credit used | credit; deferred, for its cost | used; revenue |
+| credit expired | credit; deferred, for its cost | expired; breakage |
 
 A statement below zero, which gives back more than it charges, posts the other way round.
 """
@@ -19,6 +22,13 @@ from typing import NamedTuple
 from plans.rating import RatingError
 
 RECEIVABLE = "receivable"
+UNBILLED = "unbilled"
+DEFERRED = "deferred"
+BREAKAGE = "breakage"
+CREDIT = "credit"
+ISSUED = "issued"
+USED = "used"
+EXPIRED = "expired"
 CASH = "cash"
 REVENUE = "revenue"
 
@@ -26,11 +36,25 @@ _ZERO = Decimal(0)
 
 
 class Entry(NamedTuple):
-    """A signed amount on the customer's account of a kind in a unit; a debit is above zero."""
+    """A signed amount on the customer's account of a kind in a unit; a debit is above zero.
+
+    ``grant`` is the id of the credit grant that it moves, 0 for none.
+    """
 
     account: str
     unit: str
     amount: Decimal
+    grant: int = 0
+
+
+class Credit(NamedTuple):
+    """A part of a grant: how much of its unit, and what of its cost goes with it."""
+
+    grant: int
+    unit: str
+    amount: Decimal
+    cost: Decimal = Decimal(0)
+    currency: str = ""
 
 
 class Unbalanced(RatingError):
@@ -70,12 +94,55 @@ def credit_note(*, amount: Decimal, currency: str) -> tuple[Entry, ...]:
     return _moved(amount, debit=REVENUE, credit=RECEIVABLE, unit=currency)
 
 
+def credit_granted(credit: Credit) -> tuple[Entry, ...]:
+    """Return what a grant posts: its credit, and where it is sold, its whole cost as deferred."""
+    return (
+        *_moved(credit.amount, debit=ISSUED, credit=CREDIT, unit=credit.unit, grant=credit.grant),
+        *_cost(credit, debit=UNBILLED, credit_to=DEFERRED),
+    )
+
+
+def credit_used(used: Iterable[Credit]) -> tuple[Entry, ...]:
+    """Return what the use of parts of grants posts: the credit, and its cost as revenue."""
+    return tuple(entry for credit in used for entry in _gone(credit, to=USED, recognised=REVENUE))
+
+
+def credit_expired(expired: Iterable[Credit]) -> tuple[Entry, ...]:
+    """Return what parts of grants post that expire unused: the credit, its cost as breakage."""
+    return tuple(
+        entry for credit in expired for entry in _gone(credit, to=EXPIRED, recognised=BREAKAGE)
+    )
+
+
+def credit_carried_over(*, old: Credit, new: Credit) -> tuple[Entry, ...]:
+    """Return what moves from one grant into another: equal credit; its cost stays deferred."""
+    return (
+        Entry(CREDIT, old.unit, old.amount, old.grant),
+        Entry(CREDIT, new.unit, -new.amount, new.grant),
+    )
+
+
+def _gone(credit: Credit, *, to: str, recognised: str) -> tuple[Entry, ...]:
+    return (
+        *_moved(credit.amount, debit=CREDIT, credit=to, unit=credit.unit, grant=credit.grant),
+        *_cost(credit, debit=DEFERRED, credit_to=recognised),
+    )
+
+
+def _cost(credit: Credit, *, debit: str, credit_to: str) -> tuple[Entry, ...]:
+    return _moved(
+        credit.cost, debit=debit, credit=credit_to, unit=credit.currency, grant=credit.grant
+    )
+
+
 def reversal(entries: Iterable[Entry]) -> tuple[Entry, ...]:
     """Return what takes entries back."""
     return tuple(entry._replace(amount=-entry.amount) for entry in entries)
 
 
-def _moved(amount: Decimal, *, debit: str, credit: str, unit: str) -> tuple[Entry, ...]:
+def _moved(
+    amount: Decimal, *, debit: str, credit: str, unit: str, grant: int = 0
+) -> tuple[Entry, ...]:
     if not amount:
         return ()
-    return (Entry(debit, unit, amount), Entry(credit, unit, -amount))
+    return (Entry(debit, unit, amount, grant), Entry(credit, unit, -amount, grant))

@@ -1,7 +1,12 @@
+from billing.models.credits import CreditGrant, CreditPool, Hold, HoldSlice
 from billing.models.ledger import LedgerAccount, LedgerEntry, LedgerTransaction, UnitOfAccount
 from billing.models.statements import Statement, StatementLine
 
 __all__ = [
+    "CreditGrant",
+    "CreditPool",
+    "Hold",
+    "HoldSlice",
     "LedgerAccount",
     "LedgerEntry",
     "LedgerTransaction",

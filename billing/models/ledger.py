@@ -57,6 +57,7 @@ class LedgerAccount(models.Model):
 
     class Kind(models.TextChoices):
         RECEIVABLE = "receivable", "Receivable: what the customer owes"
+        UNBILLED = "unbilled", "Unbilled: sold, not yet on a statement"
         CASH = "cash", "Cash: what the customer has paid"
         REVENUE = "revenue", "Revenue"
         DEFERRED = "deferred", "Deferred revenue: sold, not yet used"
@@ -132,12 +133,18 @@ class LedgerTransaction(models.Model):
 
 
 class LedgerEntry(models.Model):
-    """A signed amount on one account, as a part of a transaction; debits are above zero."""
+    """A signed amount on one account, as a part of a transaction; debits are above zero.
+
+    What moves credit names the grant.
+    """
 
     transaction = models.ForeignKey(
         LedgerTransaction, on_delete=models.PROTECT, related_name="entries"
     )
     account = models.ForeignKey(LedgerAccount, on_delete=models.PROTECT, related_name="entries")
+    grant = models.ForeignKey(
+        "billing.CreditGrant", on_delete=models.PROTECT, null=True, related_name="entries"
+    )
     amount = models.DecimalField(max_digits=38, decimal_places=12)
 
     class Meta:
