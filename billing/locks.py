@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
-from billing.models import CreditPool
 from billing.statements.facts import Period
 from plans.models import Customer
 
@@ -92,12 +91,6 @@ def lock_customers(*, customer_ids: Collection[int]) -> None:
     """
     rows = Customer.objects.filter(pk__in=customer_ids)
     list(rows.select_for_update(of=("self",), no_key=True).order_by("pk").values_list("pk"))
-
-
-def lock_pool(*, pool_id: int) -> None:
-    """Lock a credit pool; its customer's lock comes first where both are held."""
-    rows = CreditPool.objects.filter(pk=pool_id)
-    list(rows.select_for_update(of=("self",), no_key=True).values_list("pk"))
 
 
 def _claim(

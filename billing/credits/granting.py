@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from billing.ledger import postings
-from billing.ledger.operations import NewTransaction, post_all
+from billing.ledger.operations import NewTransaction, open_accounts, post_all
 from billing.locks import lock_customers
 from billing.models import CreditGrant, CreditPool, LedgerTransaction, UnitOfAccount
 from plans.errors import OperationError, Problem, refusing, validation_problems
@@ -111,6 +111,7 @@ def grant_credit(
     _refuse_impossible(grant)
     grant.save(force_insert=True)
     credit = postings.Credit(grant.pk, pool.unit_id, amount, cost, grant.currency)
+    open_accounts(customer_id=pool.customer_id, accounts=_accounts(grant))
     post_all(
         [
             NewTransaction(
@@ -125,6 +126,16 @@ def grant_credit(
         ]
     )
     return grant
+
+
+def _accounts(grant: CreditGrant) -> list[tuple[str, str]]:
+    """Return the accounts, by kind and unit, that a grant's credit and its cost ever move on."""
+    kinds = [postings.CREDIT, postings.ISSUED, postings.USED, postings.EXPIRED]
+    found = [(kind, grant.pool.unit_id) for kind in kinds]
+    if grant.cost:
+        kinds = [postings.UNBILLED, postings.DEFERRED, postings.REVENUE, postings.BREAKAGE]
+        found += [(kind, grant.currency) for kind in kinds]
+    return found
 
 
 def _same(before: CreditGrant, grant: CreditGrant) -> CreditGrant:

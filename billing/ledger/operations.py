@@ -85,10 +85,25 @@ def post_all(transactions: Sequence[NewTransaction]) -> int:
     lock_customers(customer_ids={new.customer_id for new in rows})
     values = {"rows": _rows_json(rows)}
     with connection.cursor() as cursor:
-        cursor.execute(_CURRENCIES, [_currencies_json(rows)])
+        units = [entry.unit for new in rows for entry in new.entries]
+        cursor.execute(_CURRENCIES, [_currencies_json(units)])
         cursor.execute(_ACCOUNTS, values)
         cursor.execute(_POST, values)
         return int(cursor.fetchone()[0])
+
+
+def open_accounts(*, customer_id: int, accounts: Sequence[tuple[str, str]]) -> None:
+    """Open a customer's accounts, by kind and unit; those that are open stay as they are."""
+    units = [unit for _, unit in accounts]
+    values: list[Any] = [customer_id, [kind for kind, _ in accounts], units]
+    with connection.cursor() as cursor:
+        cursor.execute(_CURRENCIES, [_currencies_json(units)])
+        cursor.execute(
+            """INSERT INTO billing_ledgeraccount (customer_id, kind, unit_id, balance)
+               SELECT %s, a.kind, a.unit, 0 FROM unnest(%s::text[], %s::text[]) AS a(kind, unit)
+               ON CONFLICT DO NOTHING""",
+            values,
+        )
 
 
 def correct(
@@ -135,10 +150,9 @@ def _rows_json(rows: Sequence[NewTransaction]) -> str:
     return msgspec.json.encode(content).decode()
 
 
-def _currencies_json(rows: Sequence[NewTransaction]) -> str:
-    units = sorted({entry.unit for new in rows for entry in new.entries})
+def _currencies_json(units: Sequence[str]) -> str:
     found: list[dict[str, Any]] = []
-    for unit in units:
+    for unit in sorted(set(units)):
         decimals = _decimals(unit)
         if decimals is not None:
             found.append({"code": unit, "decimals": decimals})

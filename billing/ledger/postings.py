@@ -12,6 +12,9 @@ A debit is above zero, a credit below. Each template sums to zero in every unit:
 | credit used | credit; deferred, for its cost | used; revenue |
 | credit expired | credit; deferred, for its cost | expired; breakage |
 
+The last two are posted by the database in the call that ends a hold or a grant, since a round trip
+for each would cost more than all the rest; see ``migrations/0011_credit_rules.py``.
+
 A statement below zero, which gives back more than it charges, posts the other way round.
 """
 
@@ -99,33 +102,6 @@ def credit_granted(credit: Credit) -> tuple[Entry, ...]:
     return (
         *_moved(credit.amount, debit=ISSUED, credit=CREDIT, unit=credit.unit, grant=credit.grant),
         *_cost(credit, debit=UNBILLED, credit_to=DEFERRED),
-    )
-
-
-def credit_used(used: Iterable[Credit]) -> tuple[Entry, ...]:
-    """Return what the use of parts of grants posts: the credit, and its cost as revenue."""
-    return tuple(entry for credit in used for entry in _gone(credit, to=USED, recognised=REVENUE))
-
-
-def credit_expired(expired: Iterable[Credit]) -> tuple[Entry, ...]:
-    """Return what parts of grants post that expire unused: the credit, its cost as breakage."""
-    return tuple(
-        entry for credit in expired for entry in _gone(credit, to=EXPIRED, recognised=BREAKAGE)
-    )
-
-
-def credit_carried_over(*, old: Credit, new: Credit) -> tuple[Entry, ...]:
-    """Return what moves from one grant into another: equal credit; its cost stays deferred."""
-    return (
-        Entry(CREDIT, old.unit, old.amount, old.grant),
-        Entry(CREDIT, new.unit, -new.amount, new.grant),
-    )
-
-
-def _gone(credit: Credit, *, to: str, recognised: str) -> tuple[Entry, ...]:
-    return (
-        *_moved(credit.amount, debit=CREDIT, credit=to, unit=credit.unit, grant=credit.grant),
-        *_cost(credit, debit=DEFERRED, credit_to=recognised),
     )
 
 

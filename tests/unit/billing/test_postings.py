@@ -25,24 +25,24 @@ AMOUNTS = st.decimals(min_value=-(10**9), max_value=10**9, places=4)
     [
         (
             statement_finalised(total=D("884.01"), currency="USD"),
-            (("receivable", "USD", D("884.01")), ("revenue", "USD", D("-884.01"))),
+            (Entry("receivable", "USD", D("884.01")), Entry("revenue", "USD", D("-884.01"))),
         ),
         (
             statement_finalised(total=D("-10.00"), currency="USD"),
-            (("receivable", "USD", D("-10.00")), ("revenue", "USD", D("10.00"))),
+            (Entry("receivable", "USD", D("-10.00")), Entry("revenue", "USD", D("10.00"))),
         ),
         (statement_finalised(total=D(0), currency="USD"), ()),
         (
             payment(amount=D(500), currency="JPY"),
-            (("cash", "JPY", D(500)), ("receivable", "JPY", D(-500))),
+            (Entry("cash", "JPY", D(500)), Entry("receivable", "JPY", D(-500))),
         ),
         (
             refund(amount=D(5), currency="EUR"),
-            (("receivable", "EUR", D(5)), ("cash", "EUR", D(-5))),
+            (Entry("receivable", "EUR", D(5)), Entry("cash", "EUR", D(-5))),
         ),
         (
             credit_note(amount=D("1.234"), currency="KWD"),
-            (("revenue", "KWD", D("1.234")), ("receivable", "KWD", D("-1.234"))),
+            (Entry("revenue", "KWD", D("1.234")), Entry("receivable", "KWD", D("-1.234"))),
         ),
     ],
 )
