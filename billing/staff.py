@@ -53,6 +53,7 @@ ROLES: Final = (
         may=(
             "plans.publish_planversion",
             "billing.finalise_statement",
+            "billing.add_unitofaccount billing.add_creditpool billing.add_creditgrant",
             "usage.change_quarantinedevent",
             "usage.add_apikey usage.change_apikey",
             "django_celery_beat.change_periodictask",

@@ -91,8 +91,10 @@ class OtherScheduleAdmin(ModelAdmin):
     """Intervals, and times of the sun."""
 
 
-_STATEMENTS: Final = CustomerLink(
-    "Statements", "billing_statement_changelist", "customer__id__exact"
+_LINKS: Final = (
+    CustomerLink("Statements", "billing_statement_changelist", "customer__id__exact"),
+    CustomerLink("Credit pools", "billing_creditpool_changelist", "customer__id__exact"),
+    CustomerLink("Journal", "billing_ledgertransaction_changelist", "customer__id__exact"),
 )
 _PAGES: Final[dict[type[Model], type[ModelAdmin]]] = {
     User: UserAdmin,
@@ -106,9 +108,8 @@ _PAGES: Final[dict[type[Model], type[ModelAdmin]]] = {
 
 
 def register() -> None:
-    """Put our pages in the place of the parts' own, and link customers to their statements."""
+    """Put our pages in the place of the parts' own, and link customers to what is theirs."""
     for model, page in _PAGES.items():
         admin.site.unregister(model)
         admin.site.register(model, page)
-    if _STATEMENTS not in LINKS:
-        LINKS.append(_STATEMENTS)
+    LINKS.extend(link for link in _LINKS if link not in LINKS)

@@ -1,5 +1,5 @@
-"""The billing side of the admin: statements."""
+"""The billing side of the admin: statements, the journal, credit pools."""
 
-from billing.admin import statements
+from billing.admin import ledger, pools, statements
 
-__all__ = ["statements"]
+__all__ = ["ledger", "pools", "statements"]
