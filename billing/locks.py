@@ -14,6 +14,7 @@ from django.db.models import Q
 
 from billing.models import DryRun
 from billing.statements.facts import Period
+from plans.models import Customer
 
 CLAIM_LASTS = timedelta(minutes=15)
 
@@ -83,6 +84,15 @@ def claim_stale(*, now: datetime, older_than: timedelta, limit: int, scope: Scop
 def claim_to_finalise(*, now: datetime, limit: int, scope: Scope) -> list[Claimed]:
     """Claim drafts whose grace time is over, each customer's oldest only, and approved reviews."""
     return _claim(_TO_FINALISE, now=now, limit=limit, scope=scope)
+
+
+def lock_customers(*, customer_ids: Collection[int]) -> None:
+    """Lock customers in the order of their ids: who posts to their ledger holds this first.
+
+    The lock lets others refer to the customers meanwhile. A transaction must be open.
+    """
+    rows = Customer.objects.filter(pk__in=customer_ids)
+    list(rows.select_for_update(of=("self",), no_key=True).order_by("pk").values_list("pk"))
 
 
 def _claim(

@@ -34,6 +34,18 @@ ENTRIES = (
         crontab=(("hour", "1"), ("minute", "30")),
     ),
     Entry(
+        name="Expire credit",
+        task="billing.tasks.expire_credit",
+        description="Ends holds and lets credit expire; balances know of it at the instant.",
+        every_minutes=5,
+    ),
+    Entry(
+        name="Check the ledger",
+        task="billing.tasks.check_the_ledger",
+        description="Proves that every transaction, balance, grant and hold adds up.",
+        crontab=(("hour", "3"), ("minute", "30")),
+    ),
+    Entry(
         name="Verify statements",
         task="billing.tasks.verify",
         description="Builds all finalised statements again from their facts and compares.",

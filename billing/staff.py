@@ -55,6 +55,7 @@ ROLES: Final = (
             "plans.publish_planversion",
             "billing.finalise_statement",
             "billing.add_dryrun",
+            "billing.add_unitofaccount billing.add_creditpool billing.add_creditgrant",
             "usage.change_quarantinedevent",
             "usage.add_apikey usage.change_apikey",
             "django_celery_beat.change_periodictask",

@@ -8,7 +8,10 @@ from celery import shared_task
 from django.utils import timezone
 
 from billing import runs
+from billing.credits.expiring import expire_grants
+from billing.credits.holding import expire_holds
 from billing.dry_runs.running import abandoned_runs, run_dry_run
+from billing.ledger.checks import check_ledger
 from billing.locks import Scope
 from billing.models import Statement
 from billing.statements.opening import open_statements
@@ -87,6 +90,27 @@ def continue_dry_runs() -> None:
     """Set workers to the dry runs that none has in hand."""
     for run_id in abandoned_runs(now=timezone.now()):
         dry_run.delay(run_id)
+
+
+@shared_task
+def expire_credit() -> None:
+    """End the holds whose time is up, then expire the credit whose time is up."""
+    now = timezone.now()
+    while expire_holds(now=now):
+        pass
+    while expire_grants(now=now):
+        pass
+
+
+@shared_task
+def check_the_ledger() -> None:
+    """Prove the ledger; fail with the first fault."""
+    for fault in check_ledger():
+        raise LedgerFaulty(f"{fault.where}: {fault.what}")
+
+
+class LedgerFaulty(Exception):
+    """The ledger does not add up; ``check_ledger`` lists all."""
 
 
 @shared_task

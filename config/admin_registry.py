@@ -94,8 +94,10 @@ class OtherScheduleAdmin(ModelAdmin):
     """Intervals, and times of the sun."""
 
 
-_STATEMENTS: Final = CustomerLink(
-    "Statements", "billing_statement_changelist", "customer__id__exact"
+_LINKS: Final = (
+    CustomerLink("Statements", "billing_statement_changelist", "customer__id__exact"),
+    CustomerLink("Credit pools", "billing_creditpool_changelist", "customer__id__exact"),
+    CustomerLink("Journal", "billing_ledgertransaction_changelist", "customer__id__exact"),
 )
 _DRY_RUN: Final = VersionLink("Dry run", "billing_dryrun_start", "billing.add_dryrun")
 _PAGES: Final[dict[type[Model], type[ModelAdmin]]] = {
@@ -114,8 +116,7 @@ def register() -> None:
     for model, page in _PAGES.items():
         admin.site.unregister(model)
         admin.site.register(model, page)
-    if _STATEMENTS not in LINKS:
-        LINKS.append(_STATEMENTS)
+    LINKS.extend(link for link in _LINKS if link not in LINKS)
     if _DRY_RUN not in VERSION_LINKS:
         VERSION_LINKS.append(_DRY_RUN)
     if evidence_of not in EVIDENCE:

@@ -106,6 +106,13 @@ def billing_period(*, anchor: date | None, zone: str, at: datetime) -> Period:
     return anchored_month(anchor=anchor, zone=zone, at=at)
 
 
+def months_after(anchor: date, months: int) -> date:
+    """Return the date so many months after the anchor, or before it, clamped to the month's end."""
+    years, month = divmod(anchor.month - 1 + months, 12)
+    year = anchor.year + years
+    return date(year, month + 1, min(anchor.day, monthrange(year, month + 1)[1]))
+
+
 def share(part: Period, *, of: Period, zone: str) -> Fraction:
     """Return which share of a period a part of it is, counting every local day of the zone as one.
 
@@ -170,10 +177,7 @@ def _end_of_gap(before: datetime, after: datetime, zone: ZoneInfo) -> datetime:
 
 
 def _month_start(anchor: date, months: int, zone: str) -> datetime:
-    years, month = divmod(anchor.month - 1 + months, 12)
-    year = anchor.year + years
-    day = min(anchor.day, monthrange(year, month + 1)[1])
-    return _local_midnight(date(year, month + 1, day), zone)
+    return _local_midnight(months_after(anchor, months), zone)
 
 
 def _days(period: Period, zone: str) -> Fraction:
