@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0005_statement_unpriced'),
+        ('billing', '0006_dry_runs'),
         ('plans', '0004_frozen_grants'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
