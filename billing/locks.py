@@ -10,7 +10,9 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.db import connection
+from django.db.models import Q
 
+from billing.models import DryRun
 from billing.statements.facts import Period
 
 CLAIM_LASTS = timedelta(minutes=15)
@@ -99,3 +101,13 @@ def _claim(
         rows = cursor.fetchall()
     claimed = [Claimed(Period(*row[:7]), *row[7:]) for row in rows]
     return sorted(claimed, key=lambda item: item.period.id)
+
+
+def claim_dry_run(*, run_id: int, now: datetime) -> DryRun | None:
+    """Claim a dry run that is not finished; None where it is, or where another worker has it."""
+    until = now + CLAIM_LASTS
+    free = Q(claimed_until=None) | Q(claimed_until__lt=now)
+    unfinished = DryRun.objects.filter(free, id=run_id, finished_at=None)
+    if not unfinished.update(claimed_until=until):
+        return None
+    return DryRun.objects.select_related("plan", "version").get(id=run_id)

@@ -2,6 +2,12 @@
 
 from usage.schedule import Entry
 
+CONTINUE_DRY_RUNS = Entry(
+    name="Continue dry runs",
+    task="billing.tasks.continue_dry_runs",
+    description="Goes on with dry runs that no worker has in hand, as where one died.",
+    every_minutes=5,
+)
 ENTRIES = (
     Entry(
         name="Open and draft statements",
@@ -33,4 +39,5 @@ ENTRIES = (
         description="Builds all finalised statements again from their facts and compares.",
         crontab=(("hour", "4"), ("minute", "0"), ("day_of_week", "sunday")),
     ),
+    CONTINUE_DRY_RUNS,
 )

@@ -38,6 +38,7 @@ NAVIGATION: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         (
             Entry("Plans", "sell", "plans_plan_changelist", "plans.view_plan"),
             Entry("Versions", "history", "plans_planversion_changelist", "plans.view_planversion"),
+            Entry("Dry runs", "science", "billing_dryrun_changelist", "billing.view_dryrun"),
             Entry("Meters", "speed", "plans_meter_changelist", "plans.view_meter"),
         ),
     ),

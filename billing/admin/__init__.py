@@ -1,5 +1,5 @@
-"""The billing side of the admin: statements."""
+"""The billing side of the admin: statements, and dry runs of plan versions."""
 
-from billing.admin import statements
+from billing.admin import dry_runs, statements
 
-__all__ = ["statements"]
+__all__ = ["dry_runs", "statements"]

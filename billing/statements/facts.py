@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from django.db import connection
 
-from billing.statements.late import load_late
+from billing.statements.late import NOTHING_LATE, load_late
 from billing.statements.reading import UsageReader
+from billing.statements.substitution import IN_FORCE, Substitution
 from billing.statements.values import Facts, Segment
 from plans import rating
 from plans.terms import VersionTerms, terms_of
@@ -60,14 +61,20 @@ class _Slice(NamedTuple):
     opens: bool
 
 
-def load_facts(periods: Sequence[Period], *, usage_until: datetime | None = None) -> Loaded:
+def load_facts(
+    periods: Sequence[Period],
+    *,
+    usage_until: datetime | None = None,
+    instead: Substitution | None = None,
+) -> Loaded:
     """Return the facts of many statements, with the usage before ``usage_until`` where it is said.
 
+    With a substitution, corrections of earlier periods are left out: nothing is billed by it.
     A period whose subscriptions are not priced throughout gets NoVersionInForce in ``errors``.
     """
     horizon = current_horizon()
-    slices, errors = slices_of(periods)
-    late = load_late([period.customer_id for period in periods])
+    slices, errors = slices_of(periods, instead=instead)
+    late = NOTHING_LATE if instead else load_late([period.customer_id for period in periods])
     terms = terms_of({item.version for item in slices} | late.versions)
     segments, unpriced = _segments(slices, periods=periods, terms=terms, usage_until=usage_until)
     facts = {
@@ -94,11 +101,12 @@ SELECT w.ref, s.id, s.anchor_date, v.id,
        coalesce(v.effective_from, 'infinity') <= greatest(s.starts_at, w.start),
        coalesce(v.effective_until, 'infinity') >= least(coalesce(s.ends_at, 'infinity'), w."end"),
        s.starts_at = greatest(s.starts_at, w.start, v.effective_from)
-FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::timestamptz[], %s::timestamptz[])
+FROM unnest(%(ids)s::bigint[], %(customers)s::bigint[], %(currencies)s::text[],
+            %(starts)s::timestamptz[], %(ends)s::timestamptz[])
      AS w(ref, customer_id, currency, start, "end")
 JOIN plans_subscription s ON s.customer_id = w.customer_id AND s.starts_at < w."end"
      AND (s.ends_at IS NULL OR s.ends_at > w.start)
-LEFT JOIN plans_planversion v ON v.plan_id = s.plan_id AND v.published_at IS NOT NULL
+LEFT JOIN {versions} v ON v.plan_id = s.plan_id AND v.published_at IS NOT NULL
      AND v.currency = w.currency
      AND v.effective_from < least(coalesce(s.ends_at, 'infinity'), w."end")
      AND (v.effective_until IS NULL OR v.effective_until > greatest(s.starts_at, w.start))
@@ -109,13 +117,16 @@ _SliceRow = tuple[int, int, date | None, int | None, datetime, datetime, bool, b
 
 
 def slices_of(
-    periods: Sequence[Period],
+    periods: Sequence[Period], *, instead: Substitution | None = None
 ) -> tuple[list[_Slice], dict[int, rating.RatingError]]:
-    """Cut each period where a subscription or a version begins or ends, in one query."""
+    """Cut each period where a subscription or a version begins or ends.
+
+    It is one query, and another for the periods of a substitution.
+    """
     zones = {period.id: period.zone for period in periods}
     found: list[_Slice] = []
     errors: dict[int, rating.RatingError] = {}
-    for ref, rows in groupby(_slice_rows(periods), key=lambda row: row[0]):
+    for ref, rows in groupby(_slice_rows(periods, instead), key=lambda row: row[0]):
         try:
             for _, group in groupby(rows, key=lambda row: row[1]):
                 found.extend(_subscription_slices(list(group), zone=zones[ref]))
@@ -124,17 +135,31 @@ def slices_of(
     return [item for item in found if item.ref not in errors], errors
 
 
-def _slice_rows(periods: Sequence[Period]) -> list[_SliceRow]:
+def _slice_rows(periods: Sequence[Period], instead: Substitution | None) -> list[_SliceRow]:
+    if instead is None:
+        return _query_slices(periods, versions=IN_FORCE, values={})
+    as_it_is = [period for period in periods if period.id not in instead.periods]
+    proposed = [period for period in periods if period.id in instead.periods]
+    return [
+        *_query_slices(as_it_is, versions=IN_FORCE, values={}),
+        *_query_slices(proposed, versions=instead.versions, values=instead.values),
+    ]
+
+
+def _query_slices(
+    periods: Sequence[Period], *, versions: str, values: Mapping[str, int]
+) -> list[_SliceRow]:
     with connection.cursor() as cursor:
         cursor.execute(
-            _SLICES,
-            [
-                [period.id for period in periods],
-                [period.customer_id for period in periods],
-                [period.currency for period in periods],
-                [period.start for period in periods],
-                [period.end for period in periods],
-            ],
+            _SLICES.format(versions=versions),
+            {
+                "ids": [period.id for period in periods],
+                "customers": [period.customer_id for period in periods],
+                "currencies": [period.currency for period in periods],
+                "starts": [period.start for period in periods],
+                "ends": [period.end for period in periods],
+                **values,
+            },
         )
         rows: list[_SliceRow] = cursor.fetchall()
         return rows

@@ -35,7 +35,7 @@ class Late(NamedTuple):
         return tuple(late for start, late in found if start < before)
 
 
-_NOTHING = Late({}, set())
+NOTHING_LATE = Late({}, set())
 
 
 def load_late(customer_ids: Collection[int]) -> Late:
@@ -46,10 +46,10 @@ def load_late(customer_ids: Collection[int]) -> Late:
     """
     touched = customers_with_late_usage(customer_ids)
     if not touched:
-        return _NOTHING
+        return NOTHING_LATE
     statements = _touched_statements(touched)
     if not statements:
-        return _NOTHING
+        return NOTHING_LATE
     segments = _read_again(statements)
     billed = _billed([statement.id for statement in statements])
     by_customer: dict[int, list[tuple[datetime, LatePeriod]]] = {}

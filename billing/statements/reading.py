@@ -1,6 +1,7 @@
 """The usage of many windows as the values that statements are built from."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 
 from billing.statements.values import MeterUsage
@@ -11,7 +12,10 @@ from usage.queries import Reading, Window, read_transactions, read_usage
 
 
 class UsageReader:
-    """The usage of many windows, each priced by one plan version; reads all when it is made."""
+    """The usage of many windows, each priced by one plan version; reads all when it is made.
+
+    Windows over the same time of a customer, as of two versions that are compared, are read once.
+    """
 
     def __init__(
         self,
@@ -20,19 +24,24 @@ class UsageReader:
         versions: Sequence[int],
         terms: Mapping[int, VersionTerms],
     ) -> None:
-        read = read_usage(windows)
+        self._read_as = _read_as(windows)
+        once = [window for window in windows if self._read_as[window.ref] == window.ref]
+        read = read_usage(once)
         self._readings = read.readings
         self._terms = terms
         self._meter_keys = dict(Meter.objects.values_list("id", "key"))
         self._workspace_keys = _workspace_keys(read.readings.values())
-        self._transactions = _transactions(windows, versions=versions)
+        self._transactions = _transactions(
+            [window._replace(ref=self._read_as[window.ref]) for window in windows],
+            versions=versions,
+        )
 
     def priced(self, ref: int, *, version: int) -> tuple[MeterUsage, ...]:
         """Return the usage of the meters that the version prices, by meter key."""
-        meters = self._terms[version].meters
+        meters, read_as = self._terms[version].meters, self._read_as[ref]
         found = [
-            self._usage(ref, meter_id, reading)
-            for meter_id, reading in self._readings.get(ref, {}).items()
+            self._usage(read_as, meter_id, reading)
+            for meter_id, reading in self._readings.get(read_as, {}).items()
             if self._meter_keys[meter_id] in meters
         ]
         found.sort(key=lambda usage: usage.meter)
@@ -40,8 +49,8 @@ class UsageReader:
 
     def unpriced(self, ref: int, *, version: int) -> Iterator[tuple[str, Decimal]]:
         """Return meter key and quantity of what the version does not price."""
-        meters = self._terms[version].meters
-        for meter_id, reading in self._readings.get(ref, {}).items():
+        meters, read_as = self._terms[version].meters, self._read_as[ref]
+        for meter_id, reading in self._readings.get(read_as, {}).items():
             key = self._meter_keys[meter_id]
             if key not in meters:
                 yield key, sum((quantity for _, quantity in reading.cells), Decimal(0))
@@ -57,6 +66,15 @@ class UsageReader:
             ),
             transactions=self._transactions.get((ref, meter_id), ()),
         )
+
+
+def _read_as(windows: Sequence[Window]) -> dict[int, int]:
+    """Return for each window's reference that of the first window over the same usage."""
+    first: dict[tuple[int, datetime, datetime], int] = {}
+    return {
+        window.ref: first.setdefault((window.customer_id, window.start, window.end), window.ref)
+        for window in windows
+    }
 
 
 def _workspace_keys(readings: Iterable[Mapping[int, Reading]]) -> dict[int, str]:
@@ -81,9 +99,11 @@ def _transactions(
     for version, meter in priced.values_list("version_id", "meter_id"):
         if meter is not None:
             needed.setdefault(version, set()).add(meter)
-    wanted = [
-        window for window, version in zip(windows, versions, strict=True) if version in needed
-    ]
+    wanted = list(
+        dict.fromkeys(
+            window for window, version in zip(windows, versions, strict=True) if version in needed
+        )
+    )
     if not wanted:
         return {}
     meter_ids = sorted({meter for meters in needed.values() for meter in meters})
