@@ -35,6 +35,8 @@ GOALS = {
     "close_2_vs_1": Goal(">=", 1.6),
     "close_worker_peak_mib": Goal("<", 1024),
     "verify_differences": Goal("=", 0),
+    "hold_settle_vs_insert": Goal(">=", 0.15),
+    "balance_ms": Goal("<", 5),
 }
 
 

@@ -10,8 +10,11 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.db import connection
+from django.db.models import Q
 
+from billing.models import DryRun
 from billing.statements.facts import Period
+from plans.models import Customer
 
 CLAIM_LASTS = timedelta(minutes=15)
 
@@ -83,6 +86,15 @@ def claim_to_finalise(*, now: datetime, limit: int, scope: Scope) -> list[Claime
     return _claim(_TO_FINALISE, now=now, limit=limit, scope=scope)
 
 
+def lock_customers(*, customer_ids: Collection[int]) -> None:
+    """Lock customers in the order of their ids: who posts to their ledger holds this first.
+
+    The lock lets others refer to the customers meanwhile. A transaction must be open.
+    """
+    rows = Customer.objects.filter(pk__in=customer_ids)
+    list(rows.select_for_update(of=("self",), no_key=True).order_by("pk").values_list("pk"))
+
+
 def _claim(
     query: str, *, now: datetime, limit: int, scope: Scope, stale: datetime | None = None
 ) -> list[Claimed]:
@@ -99,3 +111,13 @@ def _claim(
         rows = cursor.fetchall()
     claimed = [Claimed(Period(*row[:7]), *row[7:]) for row in rows]
     return sorted(claimed, key=lambda item: item.period.id)
+
+
+def claim_dry_run(*, run_id: int, now: datetime) -> DryRun | None:
+    """Claim a dry run that is not finished; None where it is, or where another worker has it."""
+    until = now + CLAIM_LASTS
+    free = Q(claimed_until=None) | Q(claimed_until__lt=now)
+    unfinished = DryRun.objects.filter(free, id=run_id, finished_at=None)
+    if not unfinished.update(claimed_until=until):
+        return None
+    return DryRun.objects.select_related("plan", "version").get(id=run_id)

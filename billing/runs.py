@@ -124,13 +124,13 @@ def _run(
         if not claimed:
             report.finished = True
             break
-        with _no_cycle_search():
+        with no_cycle_search():
             report.add(_isolating_failures(work, claimed))
     return report
 
 
 @contextmanager
-def _no_cycle_search() -> Iterator[None]:
+def no_cycle_search() -> Iterator[None]:
     """Keep Python from searching a chunk's many small values for cycles, which they do not have.
 
     The search takes a quarter of a run's processor time; what is left is collected after it.

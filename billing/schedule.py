@@ -2,6 +2,12 @@
 
 from usage.schedule import Entry
 
+CONTINUE_DRY_RUNS = Entry(
+    name="Continue dry runs",
+    task="billing.tasks.continue_dry_runs",
+    description="Goes on with dry runs that no worker has in hand, as where one died.",
+    every_minutes=5,
+)
 ENTRIES = (
     Entry(
         name="Open and draft statements",
@@ -28,9 +34,22 @@ ENTRIES = (
         crontab=(("hour", "1"), ("minute", "30")),
     ),
     Entry(
+        name="Expire credit",
+        task="billing.tasks.expire_credit",
+        description="Ends holds and lets credit expire; balances know of it at the instant.",
+        every_minutes=5,
+    ),
+    Entry(
+        name="Check the ledger",
+        task="billing.tasks.check_the_ledger",
+        description="Proves that every transaction, balance, grant and hold adds up.",
+        crontab=(("hour", "3"), ("minute", "30")),
+    ),
+    Entry(
         name="Verify statements",
         task="billing.tasks.verify",
         description="Builds all finalised statements again from their facts and compares.",
         crontab=(("hour", "4"), ("minute", "0"), ("day_of_week", "sunday")),
     ),
+    CONTINUE_DRY_RUNS,
 )

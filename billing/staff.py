@@ -44,6 +44,7 @@ ROLES: Final = (
             "plans.add_tier plans.change_tier plans.delete_tier",
             "plans.add_matrixrate plans.change_matrixrate plans.delete_matrixrate",
             "plans.add_subscription plans.change_subscription",
+            "billing.add_dryrun",
             "usage.change_quarantinedevent",
         ),
     ),
@@ -53,6 +54,8 @@ ROLES: Final = (
         may=(
             "plans.publish_planversion",
             "billing.finalise_statement",
+            "billing.add_dryrun",
+            "billing.add_unitofaccount billing.add_creditpool billing.add_creditgrant",
             "usage.change_quarantinedevent",
             "usage.add_apikey usage.change_apikey",
             "django_celery_beat.change_periodictask",

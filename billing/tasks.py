@@ -8,6 +8,10 @@ from celery import shared_task
 from django.utils import timezone
 
 from billing import runs
+from billing.credits.expiring import expire_grants
+from billing.credits.holding import expire_holds
+from billing.dry_runs.running import abandoned_runs, run_dry_run
+from billing.ledger.checks import check_ledger
 from billing.locks import Scope
 from billing.models import Statement
 from billing.statements.opening import open_statements
@@ -72,6 +76,41 @@ def finalise(customer_ids: list[int] | None = None) -> None:
 def retry_parked() -> None:
     """Let the customers that were parked be tried again; success clears them."""
     runs.retry_parked()
+
+
+@shared_task
+def dry_run(run_id: int) -> None:
+    """Work on a dry run until it is finished or the time is up."""
+    if run_dry_run(run_id=run_id, now=timezone.now(), seconds_max=SECONDS_MAX):
+        dry_run.delay(run_id)
+
+
+@shared_task
+def continue_dry_runs() -> None:
+    """Set workers to the dry runs that none has in hand."""
+    for run_id in abandoned_runs(now=timezone.now()):
+        dry_run.delay(run_id)
+
+
+@shared_task
+def expire_credit() -> None:
+    """End the holds whose time is up, then expire the credit whose time is up."""
+    now = timezone.now()
+    while expire_holds(now=now):
+        pass
+    while expire_grants(now=now):
+        pass
+
+
+@shared_task
+def check_the_ledger() -> None:
+    """Prove the ledger; fail with the first fault."""
+    for fault in check_ledger():
+        raise LedgerFaulty(f"{fault.where}: {fault.what}")
+
+
+class LedgerFaulty(Exception):
+    """The ledger does not add up; ``check_ledger`` lists all."""
 
 
 @shared_task

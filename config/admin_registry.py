@@ -25,7 +25,10 @@ from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
+from billing.admin.dry_runs import evidence_of
 from plans.admin.customers import LINKS, CustomerLink
+from plans.admin.evidence import EVIDENCE, VersionLink
+from plans.admin.evidence import LINKS as VERSION_LINKS
 
 
 class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]
@@ -91,9 +94,12 @@ class OtherScheduleAdmin(ModelAdmin):
     """Intervals, and times of the sun."""
 
 
-_STATEMENTS: Final = CustomerLink(
-    "Statements", "billing_statement_changelist", "customer__id__exact"
+_LINKS: Final = (
+    CustomerLink("Statements", "billing_statement_changelist", "customer__id__exact"),
+    CustomerLink("Credit pools", "billing_creditpool_changelist", "customer__id__exact"),
+    CustomerLink("Journal", "billing_ledgertransaction_changelist", "customer__id__exact"),
 )
+_DRY_RUN: Final = VersionLink("Dry run", "billing_dryrun_start", "billing.add_dryrun")
 _PAGES: Final[dict[type[Model], type[ModelAdmin]]] = {
     User: UserAdmin,
     Group: GroupAdmin,
@@ -106,9 +112,12 @@ _PAGES: Final[dict[type[Model], type[ModelAdmin]]] = {
 
 
 def register() -> None:
-    """Put our pages in the place of the parts' own, and link customers to their statements."""
+    """Put our pages in the place of the parts' own, and link plans' pages to those of billing."""
     for model, page in _PAGES.items():
         admin.site.unregister(model)
         admin.site.register(model, page)
-    if _STATEMENTS not in LINKS:
-        LINKS.append(_STATEMENTS)
+    LINKS.extend(link for link in _LINKS if link not in LINKS)
+    if _DRY_RUN not in VERSION_LINKS:
+        VERSION_LINKS.append(_DRY_RUN)
+    if evidence_of not in EVIDENCE:
+        EVIDENCE.append(evidence_of)

@@ -31,6 +31,18 @@ NAVIGATION: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                 "billing_statement_changelist",
                 "billing.view_statement",
             ),
+            Entry(
+                "Credit pools",
+                "savings",
+                "billing_creditpool_changelist",
+                "billing.view_creditpool",
+            ),
+            Entry(
+                "Journal",
+                "menu_book",
+                "billing_ledgertransaction_changelist",
+                "billing.view_ledgertransaction",
+            ),
         ),
     ),
     (
@@ -38,7 +50,14 @@ NAVIGATION: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         (
             Entry("Plans", "sell", "plans_plan_changelist", "plans.view_plan"),
             Entry("Versions", "history", "plans_planversion_changelist", "plans.view_planversion"),
+            Entry("Dry runs", "science", "billing_dryrun_changelist", "billing.view_dryrun"),
             Entry("Meters", "speed", "plans_meter_changelist", "plans.view_meter"),
+            Entry(
+                "Units of account",
+                "toll",
+                "billing_unitofaccount_changelist",
+                "billing.view_unitofaccount",
+            ),
         ),
     ),
     (

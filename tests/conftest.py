@@ -20,6 +20,7 @@ pytest_plugins = [
     "tests.fixtures.statements",
     "tests.fixtures.usage",
     "tests.fixtures.world",
+    "tests.fixtures.dry_runs",  # after the world that it builds on
 ]
 
 hypothesis.settings.register_profile("default", deadline=None, max_examples=100)

@@ -1,3 +1,19 @@
+from billing.models.credits import CreditGrant, CreditPool, Hold, HoldSlice
+from billing.models.dry_runs import DryRun, DryRunResult
+from billing.models.ledger import LedgerAccount, LedgerEntry, LedgerTransaction, UnitOfAccount
 from billing.models.statements import Statement, StatementLine
 
-__all__ = ["Statement", "StatementLine"]
+__all__ = [
+    "CreditGrant",
+    "CreditPool",
+    "DryRun",
+    "DryRunResult",
+    "Hold",
+    "HoldSlice",
+    "LedgerAccount",
+    "LedgerEntry",
+    "LedgerTransaction",
+    "Statement",
+    "StatementLine",
+    "UnitOfAccount",
+]

@@ -11,11 +11,12 @@ from typing import Any, Final, NamedTuple
 from django.db import connection
 
 from billing.statements.cutting import NoVersionInForce, Stretch, pieces, stretches
-from billing.statements.late import load_late
+from billing.statements.late import NOTHING_LATE, load_late
 from billing.statements.reading import Priced, UsageReader
+from billing.statements.substitution import IN_FORCE, Substitution
 from billing.statements.values import Facts, Line, Segment
 from plans import rating
-from plans.models import VersionPin
+from plans.models import PlanVersion, VersionPin
 from plans.overrides import (
     AgreedPrice,
     Agreement,
@@ -81,14 +82,20 @@ class _Slice(NamedTuple):
     agreed: tuple[int, ...]
 
 
-def load_facts(periods: Sequence[Period], *, usage_until: datetime | None = None) -> Loaded:
+def load_facts(
+    periods: Sequence[Period],
+    *,
+    usage_until: datetime | None = None,
+    instead: Substitution | None = None,
+) -> Loaded:
     """Return the facts of many statements, with the usage before ``usage_until`` where it is said.
 
+    With a substitution, corrections of earlier periods are left out: nothing is billed by it.
     A period whose subscriptions are not priced throughout gets NoVersionInForce in ``errors``.
     """
     horizon = current_horizon()
-    slices, errors = slices_of(periods)
-    late = load_late([period.customer_id for period in periods])
+    slices, errors = slices_of(periods, instead=instead)
+    late = NOTHING_LATE if instead else load_late([period.customer_id for period in periods])
     terms = terms_of({item.version for item in slices} | late.versions)
     agreed = agreed_prices({one for item in slices for one in item.agreed} | late.agreed)
     segments, unpriced = _segments(
@@ -123,7 +130,7 @@ FROM unnest(%(ids)s::bigint[], %(customers)s::bigint[], %(currencies)s::text[],
      AS w(ref, customer_id, currency, start, "end")
 JOIN plans_subscription s ON s.customer_id = w.customer_id AND s.starts_at < w."end"
      AND (s.ends_at IS NULL OR s.ends_at > w.start)
-LEFT JOIN plans_planversion v ON v.plan_id = s.plan_id AND v.published_at IS NOT NULL
+LEFT JOIN {versions} v ON v.plan_id = s.plan_id AND v.published_at IS NOT NULL
      AND v.currency = w.currency
      AND v.effective_from < least(s.ends_at, w."end")
      AND (v.effective_until IS NULL OR v.effective_until > greatest(s.starts_at, w.start))
@@ -154,43 +161,73 @@ class _Row(NamedTuple):
 
 
 def slices_of(
-    periods: Sequence[Period],
+    periods: Sequence[Period], *, instead: Substitution | None = None
 ) -> tuple[list[_Slice], dict[int, rating.RatingError]]:
     """Cut each period where a subscription, a version, a pin or a phase begins or ends.
 
-    In four queries, whatever the number of periods. The errors are by the period's id.
+    In four queries, whatever the number of periods, and two more with a substitution. The errors
+    are by the period's id.
     """
-    rows = [_Row(*row) for row in _slice_rows(periods)]
+    rows = [_Row(*row) for row in _slice_rows(periods, instead)]
     pins = _pins({row.subscription for row in rows})
     known = {row.version for row in rows if row.version is not None}
     known.update(pin.version for found in pins.values() for pin in found)
     phases = phases_of(known)
     agreements = agreements_of([period.customer_id for period in periods])
+    elsewhere = _periods_on_another_plan(instead)
     by_id = {period.id: period for period in periods}
     slices: list[_Slice] = []
     errors: dict[int, rating.RatingError] = {}
     for (ref, subscription), group in groupby(rows, key=lambda row: row[:2]):
         period, kept = by_id[ref], pins.get(subscription, ())
         agreed = agreements.get(period.customer_id, ())
+        found = list(group)
+        if ref in elsewhere and instead is not None and found[0].plan == instead.plan_id:
+            kept, agreed = (), ()
         try:
             slices += _subscription_slices(
-                list(group), pins=kept, phases=phases, agreed=agreed, zone=period.zone
+                found, pins=kept, phases=phases, agreed=agreed, zone=period.zone
             )
         except NoVersionInForce as error:
             errors.setdefault(ref, error)
     return [item for item in slices if item.ref not in errors], errors
 
 
-def _slice_rows(periods: Sequence[Period]) -> list[tuple[Any, ...]]:
+def _slice_rows(periods: Sequence[Period], instead: Substitution | None) -> list[tuple[Any, ...]]:
+    if instead is None:
+        return _query_slices(periods, versions=IN_FORCE, values={})
+    as_it_is = [period for period in periods if period.id not in instead.periods]
+    proposed = [period for period in periods if period.id in instead.periods]
+    return [
+        *_query_slices(as_it_is, versions=IN_FORCE, values={}),
+        *_query_slices(proposed, versions=instead.versions, values=instead.values),
+    ]
+
+
+def _periods_on_another_plan(instead: Substitution | None) -> Collection[int]:
+    """Return the periods in which customers are tried on another plan than they are on.
+
+    Their pins and agreed prices are of the plan that they would leave.
+    """
+    if instead is None:
+        return ()
+    own = PlanVersion.objects.filter(id=instead.version_id, plan_id=instead.plan_id)
+    return () if own.exists() else instead.periods
+
+
+def _query_slices(
+    periods: Sequence[Period], *, versions: str, values: Mapping[str, int]
+) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(
-            _SLICES,
+            _SLICES.format(versions=versions),
             {
                 "ids": [period.id for period in periods],
                 "customers": [period.customer_id for period in periods],
                 "currencies": [period.currency for period in periods],
                 "starts": [period.start for period in periods],
                 "ends": [period.end for period in periods],
+                **values,
             },
         )
         rows: list[tuple[Any, ...]] = cursor.fetchall()

@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import connection, transaction
 
+from billing.ledger import postings
+from billing.ledger.operations import NewTransaction, post_all
 from billing.locks import Claimed
-from billing.models import Statement
+from billing.models import LedgerTransaction, Statement
 from billing.statements.facts import Loaded, Period
 from billing.statements.values import Draft, Facts, canonical
 from plans.errors import OperationError
@@ -165,7 +167,7 @@ def send_to_review(claimed: Sequence[Claimed]) -> None:
 
 
 def finalise(claimed: Sequence[Claimed], *, now: datetime) -> None:
-    """Number, hash and freeze statements whose drafts are stored; one of each customer at most.
+    """Number, hash, freeze and post drafts that are stored; one of each customer at most.
 
     Raises ClaimLost where a statement is no longer ours; then none was finalised.
     """
@@ -184,6 +186,24 @@ def finalise(claimed: Sequence[Claimed], *, now: datetime) -> None:
         until = claimed[0].until
         cursor.execute(_FINALISE, {"now": now, "rows": canonical(rows), "until": until})
         _refuse_lost(cursor.rowcount, expected=len(rows))
+        numbers = {row["id"]: row["number"] for row in rows}
+        post_all(
+            [
+                _posting(item.period, numbers[item.period.id], stored[item.period.id][0], now=now)
+                for item in claimed
+            ]
+        )
+
+
+def _posting(period: Period, number: str, total: Decimal, *, now: datetime) -> NewTransaction:
+    return NewTransaction(
+        customer_id=period.customer_id,
+        key=f"statement:{number}",
+        reason=LedgerTransaction.Reason.STATEMENT,
+        happened_at=now,
+        entries=postings.statement_finalised(total=total, currency=period.currency),
+        statement_id=period.id,
+    )
 
 
 _LAST_OF_CUSTOMERS = """

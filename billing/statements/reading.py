@@ -35,7 +35,8 @@ class UsageReader:
     """The usage of many segments, which are named by their place; reads all when it is made.
 
     The segments of a customer follow each other in the order of time. Events from ``until`` on
-    are left out; seats are carried on to a segment's end.
+    are left out; seats are carried on to a segment's end. Segments over the same time of a
+    customer, as of two versions that are compared, are read once.
     """
 
     def __init__(self, priced: Sequence[Priced], *, until: datetime | None = None) -> None:
@@ -44,10 +45,12 @@ class UsageReader:
             for place, one in enumerate(priced)
         ]
         self._priced = priced
-        self._readings = read_usage(windows).readings
+        self._read_as = _read_as(windows)
+        read = read_usage([each for each in windows if self._read_as[each.ref] == each.ref])
+        self._readings = [read.readings.get(self._read_as[each.ref], {}) for each in windows]
         self._meter_keys = dict(Meter.objects.values_list("id", "key"))
-        self._workspace_keys = _workspace_keys(self._readings.values())
-        self._transactions = _transactions(windows, priced)
+        self._workspace_keys = _workspace_keys(read.readings.values())
+        self._transactions = _transactions(windows, priced, read_as=self._read_as)
         self._days = _seat_days(priced, until=until)
 
     def segment(self, place: int) -> Segment:
@@ -55,7 +58,7 @@ class UsageReader:
         _, _, segment, terms = self._priced[place]
         found = [
             self._usage(place, meter_id, reading)
-            for meter_id, reading in self._readings.get(place, {}).items()
+            for meter_id, reading in self._readings[place].items()
             if self._meter_keys[meter_id] in terms.meters
         ]
         if place in self._days:
@@ -66,7 +69,7 @@ class UsageReader:
     def unpriced(self, place: int) -> Iterator[tuple[str, Decimal]]:
         """Return meter key and quantity of what the segment's terms do not price."""
         meters = self._priced[place].terms.meters
-        for meter_id, reading in self._readings.get(place, {}).items():
+        for meter_id, reading in self._readings[place].items():
             key = self._meter_keys[meter_id]
             if key not in meters:
                 yield key, sum((quantity for _, quantity in reading.cells), Decimal(0))
@@ -80,20 +83,29 @@ class UsageReader:
                 (keys[workspace] if workspace else "", quantity)
                 for workspace, quantity in reading.workspaces
             ),
-            transactions=self._transactions.get((place, meter_id), ()),
+            transactions=self._transactions.get((self._read_as[place], meter_id), ()),
             days=self._days[place].get(meter_id) if place in self._days else None,
         )
 
     def _carried_alone(self, place: int) -> Iterator[MeterUsage]:
         """Yield the seats of a segment that has not begun yet: no usage is known of it."""
         for meter_id, days in self._days[place].items():
-            if meter_id not in self._readings.get(place, {}):
+            if meter_id not in self._readings[place]:
                 yield MeterUsage(meter=self._meter_keys[meter_id], cells=(), days=days)
 
 
 def _window(place: int, customer_id: int, segment: Segment, *, until: datetime | None) -> Window:
     end = segment.end if until is None else min(segment.end, until)
     return Window(place, customer_id, segment.start, end)
+
+
+def _read_as(windows: Sequence[Window]) -> dict[int, int]:
+    """Return for each window's reference that of the first window over the same usage."""
+    first: dict[tuple[int, datetime, datetime], int] = {}
+    return {
+        window.ref: first.setdefault((window.customer_id, window.start, window.end), window.ref)
+        for window in windows
+    }
 
 
 def _workspace_keys(readings: Iterable[Mapping[int, Reading]]) -> dict[int, str]:
@@ -110,14 +122,19 @@ def _workspace_keys(readings: Iterable[Mapping[int, Reading]]) -> dict[int, str]
 
 
 def _transactions(
-    windows: Sequence[Window], priced: Sequence[Priced]
+    windows: Sequence[Window], priced: Sequence[Priced], *, read_as: Mapping[int, int]
 ) -> dict[tuple[int, int], tuple[Decimal, ...]]:
     """Read single transactions for the windows whose terms have a rule per transaction."""
     meters = _meters_priced_by(rating.Percentage, priced)
-    wanted = [window for window, found in zip(windows, meters, strict=True) if found]
+    wanted = {
+        read_as[window.ref]: window._replace(ref=read_as[window.ref])
+        for window, found in zip(windows, meters, strict=True)
+        if found
+    }
     if not wanted:
         return {}
-    return read_transactions(wanted, meter_ids=sorted(frozenset[int]().union(*meters)))
+    meter_ids = sorted(frozenset[int]().union(*meters))
+    return read_transactions(list(wanted.values()), meter_ids=meter_ids)
 
 
 def _seat_days(

@@ -19,6 +19,7 @@ from unfold.widgets import UnfoldAdminExpandableTextareaWidget
 from plans.admin.action_forms import ConfirmForm, PublishForm, RetireForm
 from plans.admin.actions import ActionPage, Hindrance, already, answer, sent
 from plans.admin.base import HouseAdmin
+from plans.admin.evidence import latest_evidence, links_for
 from plans.admin.filters import StatusFilter
 from plans.models import PlanVersion
 from plans.operations.drafts import change_draft, delete_draft
@@ -113,6 +114,8 @@ class PlanVersionAdmin(HouseAdmin):
             "status_label": STATUS_LABELS[status],
             "cards": price_cards(version),
             "can_edit_prices": can_edit,
+            "evidence": latest_evidence(version),
+            "version_links": links_for(request, version),
             "can_copy": request.user.has_perm("plans.add_planversion"),
         }
 

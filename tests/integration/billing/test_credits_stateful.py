@@ -1,0 +1,287 @@
+"""Thousands of random steps over one pool against a model that a person can check."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal as D
+from itertools import count
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+
+from billing.credits.expiring import expire_grants
+from billing.credits.granting import define_credit_unit, grant_credit, open_pool
+from billing.credits.holding import (
+    NotEnoughCredit,
+    expire_holds,
+    place_hold,
+    settle_hold,
+    spend,
+    void_hold,
+)
+from billing.credits.queries import balance_of
+from billing.ledger.checks import check_ledger
+from billing.models import CreditGrant, LedgerAccount
+from tests.fixtures.world import World, at
+
+START = at(2026, 3, 1)
+HOUR = timedelta(hours=1)
+AMOUNTS = st.integers(1, 4000).map(lambda cents: D(cents) / 100)
+NUMBERS = count(1)
+
+
+@dataclass
+class Granted:
+    """A grant in the model, in cents of a credit."""
+
+    key: str
+    amount: D
+    left: D
+    priority: int
+    effective_at: datetime
+    expires_at: datetime | None
+    paid: bool
+    rollover: D
+    number: int
+
+
+@dataclass
+class Held:
+    """A hold in the model: what it pins, grant by grant."""
+
+    hold_id: int
+    expires_at: datetime
+    slices: list[tuple[Granted, D]] = field(default_factory=list)
+
+
+class Pool(RuleBasedStateMachine):
+    """One pool, its model, and a clock that only goes forward."""
+
+    @initialize()
+    def begin(self) -> None:
+        number = next(NUMBERS)
+        customer = World().customer(f"stateful-{number}")
+        unit = define_credit_unit(code="TOKN", name="Tokens", decimals=2)
+        self.pool = open_pool(customer=customer, key="main", name="Main", unit=unit)
+        self.now = START
+        self.grants: list[Granted] = []
+        self.holds: list[Held] = []
+        self.issued = self.used = self.expired = D(0)
+        self.keys = count(1)
+
+    # The model.
+
+    def usable(self) -> list[Granted]:
+        found = [
+            each
+            for each in self.grants
+            if each.effective_at <= self.now
+            and (each.expires_at is None or each.expires_at > self.now)
+            and self.free(each)
+        ]
+        never = datetime.max.replace(tzinfo=START.tzinfo)
+        return sorted(found, key=lambda g: (g.priority, g.expires_at or never, g.paid, g.number))
+
+    def pinned(self, grant: Granted) -> D:
+        return sum((a for held in self.holds for g, a in held.slices if g is grant), D(0))
+
+    def free(self, grant: Granted) -> D:
+        return grant.left - self.pinned(grant)
+
+    def available(self) -> D:
+        return sum((self.free(each) for each in self.usable()), D(0))
+
+    def pin(self, amount: D) -> list[tuple[Granted, D]]:
+        found = []
+        for grant in self.usable():
+            taken = min(self.free(grant), amount)
+            amount -= taken
+            if taken:
+                found.append((grant, taken))
+        return found
+
+    def end(self, held: Held, amount: D) -> D:
+        """Use an amount of a hold; what is free again of an expired grant expires."""
+        self.holds.remove(held)
+        used = D(0)
+        for grant, pinned in held.slices:
+            taken = min(pinned, amount - used)
+            used += taken
+            rest = pinned - taken
+            grant.left -= taken
+            if grant.expires_at is not None and grant.expires_at <= self.now:
+                grant.left -= rest
+                self.expired += rest
+        self.used += used
+        return used
+
+    # What may happen.
+
+    @rule(
+        amount=AMOUNTS,
+        priority=st.sampled_from([1, 100]),
+        begins=st.integers(-2, 3),
+        lasts=st.none() | st.integers(1, 30),
+        cost=st.integers(0, 5000).map(lambda cents: D(cents) / 100),
+        rollover=st.sampled_from([D(0), D(5), D(1000)]),
+    )
+    def grant(
+        self, amount: D, priority: int, begins: int, lasts: int | None, cost: D, rollover: D
+    ) -> None:
+        key = f"grant {next(self.keys)}"
+        effective = self.now + begins * HOUR
+        expires = None if lasts is None else effective + lasts * HOUR
+        row = grant_credit(
+            pool=self.pool, key=key, source="bought", amount=amount, effective_at=effective,
+            expires_at=expires, priority=priority, cost=cost, now=self.now,
+            rollover_most=rollover or None, rollovers=1 if rollover else 0,
+        )  # fmt: skip
+        self.grants.append(
+            Granted(key, amount, amount, priority, effective, expires, cost > 0, rollover, row.pk)
+        )
+        self.issued += amount
+
+    @rule(amount=AMOUNTS, lasts=st.integers(1, 40))
+    def hold(self, amount: D, lasts: int) -> None:
+        key, until = f"hold {next(self.keys)}", self.now + lasts * HOUR
+        said = {"pool_id": self.pool.pk, "key": key, "amount": amount, "expires_at": until}
+        if amount > self.available():
+            with pytest.raises(NotEnoughCredit):
+                place_hold(**said, now=self.now)
+            return
+        slices = self.pin(amount)
+        placed = place_hold(**said, now=self.now)
+        self.holds.append(Held(placed.hold_id, until, slices))
+        assert place_hold(**said, now=self.now).hold_id == placed.hold_id
+
+    @rule(pick=st.integers(0, 100), share=st.integers(0, 150))
+    def settle(self, pick: int, share: int) -> None:
+        if not self.holds:
+            return
+        held = self.holds[pick % len(self.holds)]
+        pinned = sum((amount for _, amount in held.slices), D(0))
+        amount = (pinned * share / 100).quantize(D("0.01"))
+        used = self.end(held, amount)
+        beyond = self.pin(amount - used)
+        more = sum((taken for _, taken in beyond), D(0))
+        for grant, taken in beyond:
+            grant.left -= taken
+        self.used += more
+        for _ in range(2):
+            settled = settle_hold(hold_id=held.hold_id, amount=amount, now=self.now)
+            assert settled == (used + more, amount - used - more)
+
+    @rule(pick=st.integers(0, 100))
+    def void(self, pick: int) -> None:
+        if not self.holds:
+            return
+        held = self.holds[pick % len(self.holds)]
+        self.end(held, D(0))
+        for _ in range(2):
+            void_hold(hold_id=held.hold_id, now=self.now)
+
+    @rule(amount=AMOUNTS)
+    def spend(self, amount: D) -> None:
+        key = f"spend {next(self.keys)}"
+        if amount > self.available():
+            with pytest.raises(NotEnoughCredit):
+                spend(pool_id=self.pool.pk, key=key, amount=amount, now=self.now)
+            return
+        for grant, taken in self.pin(amount):
+            grant.left -= taken
+        self.used += amount
+        spend(pool_id=self.pool.pk, key=key, amount=amount, now=self.now)
+
+    @rule(hours=st.integers(1, 10))
+    def wait(self, hours: int) -> None:
+        self.now += hours * HOUR
+
+    @rule()
+    def sweep_holds(self) -> None:
+        for held in [each for each in self.holds if each.expires_at <= self.now]:
+            self.end(held, D(0))
+        expire_holds(now=self.now)
+
+    @rule()
+    def sweep_grants(self) -> None:
+        for grant in list(self.grants):
+            free = self.free(grant)
+            if grant.expires_at is None or grant.expires_at > self.now or not free:
+                continue
+            grant.left -= free
+            row = CreditGrant.objects.get(pool=self.pool, key=grant.key)
+            carried = min(free, grant.rollover) if row.rollovers_left else D(0)
+            self.expired += free - carried
+            if carried:
+                grant.rollover = D(0)
+                self.carry(grant, carried, row)
+        expire_grants(now=self.now)
+        for grant in self.grants:
+            if not grant.number:
+                row = CreditGrant.objects.get(pool=self.pool, key=grant.key)
+                grant.number, grant.paid = row.pk, row.cost > 0
+
+    def carry(self, grant: Granted, carried: D, row: CreditGrant) -> None:
+        assert grant.expires_at is not None
+        self.grants.append(
+            Granted(
+                f"{grant.key}:rolled", carried, carried, grant.priority, grant.expires_at, None,
+                False, D(0), 0,
+            )
+        )  # fmt: skip
+
+    # What always holds.
+
+    @invariant()
+    def everything_is_accounted_for(self) -> None:
+        if not hasattr(self, "pool"):
+            return
+        balance = balance_of(pool_id=self.pool.pk, at=self.now)
+        held = sum((a for each in self.holds for _, a in each.slices), D(0))
+        settled = sum(
+            (
+                self.pinned(each)
+                if each.expires_at is not None and each.expires_at <= self.now
+                else each.left
+                for each in self.grants
+            ),
+            D(0),
+        )
+        assert balance == (settled, held, self.available())
+        assert {each.key: (each.left, self.pinned(each)) for each in self.grants} == {
+            row.key: (row.remaining, row.held) for row in CreditGrant.objects.filter(pool=self.pool)
+        }
+        left = sum((each.left for each in self.grants), D(0))
+        assert self.issued == self.used + self.expired + left
+        accounts = dict(
+            LedgerAccount.objects.filter(customer=self.pool.customer, unit="TOKN").values_list(
+                "kind", "balance"
+            )
+        )
+        assert -accounts.get("credit", D(0)) == left
+        assert -accounts.get("used", D(0)) == self.used
+        assert -accounts.get("expired", D(0)) == self.expired
+
+    def teardown(self) -> None:
+        if hasattr(self, "pool"):
+            assert list(check_ledger()) == []
+
+
+@pytest.mark.usefixtures("world")
+def test_credit_is_never_lost_made_or_used_twice() -> None:
+    run_state_machine_as_test(
+        Pool,
+        settings=settings(
+            max_examples=60,
+            stateful_step_count=50,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
