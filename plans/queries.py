@@ -15,6 +15,7 @@ from plans.models import (
     Subject,
     Subscription,
 )
+from plans.rating import Period, billing_period
 from plans.terms import prefetches
 
 
@@ -90,6 +91,16 @@ def subscriptions_in(
         .values_list("id", "customer_id", "plan_id", "starts_at", "ends_at", "anchor_date")
     )
     return [SubscriptionIn(*row) for row in rows]
+
+
+def period_of(*, subscription: Subscription, at: datetime) -> Period:
+    """Return the billing period that holds a time, counted from the subscription's own anchor.
+
+    Its customer is read where it was not read with it.
+    """
+    return billing_period(
+        anchor=subscription.anchor_date, zone=subscription.customer.time_zone, at=at
+    )
 
 
 def plans_with_terms(*, keys: Collection[str] = ()) -> list[Plan]:
