@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from itertools import zip_longest
 
 from django.db import transaction
 from django.db.models import Max, Q
@@ -81,6 +82,11 @@ class PeriodMoney:
             return "the same"
         size = Money(abs(difference.amount), difference.currency)
         return f"{size} {'less' if difference.is_negative else 'more'}"
+
+    @property
+    def rows(self) -> list[tuple[PreviewLine | None, PreviewLine | None]]:
+        """Return the lines side by side, those of the shorter side padded."""
+        return list(zip_longest(self.before.lines, self.after.lines))
 
     @property
     def currency(self) -> str:

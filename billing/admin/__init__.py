@@ -1,5 +1,5 @@
-"""The billing side of the admin: statements."""
+"""The billing side of the admin: statements, and the money of subscriptions."""
 
-from billing.admin import statements
+from billing.admin import statements, subscriptions
 
-__all__ = ["statements"]
+__all__ = ["statements", "subscriptions"]
