@@ -98,8 +98,8 @@ class PeriodMoney:
 class MoneyPreview:
     """The periods that a change touches, in order, and until when usage is in the figures.
 
-    ``running`` is the period that holds the present; ``full`` is the first whole period after the
-    change, which may be one of ``periods``.
+    ``running`` is the period that holds the present; ``full`` is the first period that begins after
+    the change, so that nothing charged once is in it.
     """
 
     periods: tuple[PeriodMoney, ...]
@@ -140,8 +140,8 @@ def preview_change(
     """Return what an operation that takes effect at a time does to the customer's statements.
 
     Previewed are the periods, counted from ``anchor_date``, since ``at`` or the one that holds
-    ``now``, the next one, and the first whole one after ``at``. ``act`` is called once, and nothing
-    of what it does stays. Raises what ``act`` raises.
+    ``now``, the next one, and the first one that begins after ``at``. ``act`` is called once, and
+    nothing of what it does stays. Raises what ``act`` raises.
     """
     windows = list(_windows(customer, anchor_date, at=at, now=now))
     with transaction.atomic():
@@ -162,7 +162,7 @@ def preview_change(
     return MoneyPreview(
         periods=tuple(periods),
         running=next(each for each in periods if each.span.end > now),
-        full=next(each for each in periods if each.span.start >= max(at, now)),
+        full=next(each for each in periods if each.span.start > max(at, now)),
         usage_until=f"{moment(now, zone=customer.time_zone)} ({customer.time_zone})",
     )
 
@@ -202,10 +202,8 @@ def _windows(
         yield window("An earlier period", cursor, cursor.end - _INSTANT, is_future=False)
         cursor = period_at(cursor.end)
     yield window("This period", running, now, now - _INSTANT, is_future=False)
-    following, whole = period_at(running.end), period_at(at)
+    following, whole = period_at(running.end), period_at(period_at(at).end)
     yield window("The next period", following, following.start, is_future=True)
-    if whole.start < at:
-        whole = period_at(whole.end)
     if whole.start > following.start:
         yield window("A full period from then on", whole, whole.start, is_future=True)
 

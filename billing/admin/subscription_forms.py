@@ -74,7 +74,7 @@ class StartForm(MoneyForm):
         help_text="Empty: a statement for each calendar month. A date: months from that date on.",
     )
     setup_waived = forms.BooleanField(
-        label="Waive what the plan charges once", required=False, widget=UnfoldBooleanWidget
+        label="Waive setup fees", required=False, widget=UnfoldBooleanWidget
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -128,7 +128,7 @@ class ChangeForm(WhenForm):
         empty_label="Choose a plan",
     )
     setup_waived = forms.BooleanField(
-        label="Waive what the new plan charges once", required=False, widget=UnfoldBooleanWidget
+        label="Waive setup fees", required=False, widget=UnfoldBooleanWidget
     )
     phases_begin_anew = forms.BooleanField(
         label="Begin the new plan's phases anew, its trial too",
@@ -154,7 +154,7 @@ class StartAgainForm(MoneyForm):
     """The plan starts again after its end."""
 
     setup_again = forms.BooleanField(
-        label="Charge again what the plan charges once", required=False, widget=UnfoldBooleanWidget
+        label="Charge setup fees again", required=False, widget=UnfoldBooleanWidget
     )
 
 

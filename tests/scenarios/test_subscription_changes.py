@@ -138,7 +138,8 @@ def test_a_downgrade_at_the_periods_end_is_billed_from_the_next_month_on(world: 
         change_plan(subscription=scale, to_plan=plans.starter, at=end, now=at(2025, 2, 10))
 
     preview = plans.preview(downgrade, at=end, now=at(2025, 2, 10))
-    february, march = preview.periods
+    february, march, april = preview.periods
+    assert preview.full == april
     assert february.difference_words == "the same"
     assert amounts(march.before) == [("Scale fee", D(310))]
     assert amounts(march.after) == [("Starter fee", D(31))]
@@ -154,7 +155,7 @@ def test_cancelled_at_the_periods_end_and_resumed_before_it(world: World) -> Non
     def cancel():
         cancel_subscription(subscription=plans.subscription, at=MARCH, now=now)
 
-    _, march = plans.preview(cancel, at=MARCH, now=now).periods
+    _, march, _ = plans.preview(cancel, at=MARCH, now=now).periods
     assert (amounts(march.before), amounts(march.after)) == ([("Starter fee", D(31))], [])
     cancel()
     assert held() == [("starter", at(2025, 1, 8), MARCH)]
@@ -328,8 +329,9 @@ def test_a_new_anchor_shows_only_its_own_periods(world: World) -> None:
     preview = preview_change(
         customer=plans.acme, anchor_date=at(2025, 1, 15).date(), act=start, at=cut, now=now
     )
-    _, first, _ = preview.periods
+    _, first, second = preview.periods
     assert amounts(first.after) == [("Scale fee", D(260)), ("Setup", D(50))]
+    assert amounts(second.after) == [("Scale fee", D(310))]
     start()
     statements = billed(world, until=at(2025, 2, 15))
     assert statements == [[("Starter fee", D(12))], amounts(first.after)]
