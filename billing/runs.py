@@ -29,6 +29,7 @@ from billing.statements.operations import (
     store_drafts,
 )
 from plans import rating
+from plans.overrides import TermsBook
 
 logger = logging.getLogger(__name__)
 
@@ -177,7 +178,8 @@ def _draft(claimed: Sequence[Claimed], *, now: datetime) -> RunReport:
 
 
 def _build(claimed: Sequence[Claimed], *, loaded: Loaded) -> tuple[list[Built], dict[int, Failure]]:
-    terms = {version: known.terms for version, known in loaded.terms.items()}
+    book = TermsBook(loaded.terms, loaded.agreed)
+    terms, agreed = book.terms, book.agreed
     failures = {ref: Failure(error.code, str(error)) for ref, error in loaded.errors.items()}
     built: list[Built] = []
     for item in claimed:
@@ -185,7 +187,7 @@ def _build(claimed: Sequence[Claimed], *, loaded: Loaded) -> tuple[list[Built], 
         if facts is None:
             continue
         try:
-            built.append(Built(item.period, facts, build(facts, terms=terms)))
+            built.append(Built(item.period, facts, build(facts, terms=terms, agreed=agreed)))
         except rating.RatingError as error:
             failures[item.period.id] = Failure(error.code, str(error))
     return built, failures

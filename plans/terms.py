@@ -108,6 +108,15 @@ def terms_of(version_ids: Collection[int]) -> dict[int, VersionTerms]:
     return found
 
 
+def phases_of(version_ids: Collection[int]) -> dict[int, tuple[rating.Phase, ...]]:
+    """Return the phases of those versions that have any, by version id, in one query."""
+    rows = Phase.objects.filter(version_id__in=set(version_ids))
+    found: dict[int, list[rating.Phase]] = {}
+    for row in rows.order_by("version_id", "position", "id"):
+        found.setdefault(row.version_id, []).append(_phase(row))
+    return {version: tuple(phases) for version, phases in found.items()}
+
+
 def version_terms(version: PlanVersion) -> VersionTerms:
     """Return a version's terms from its (prefetched) rows."""
     plan: Plan = version.plan

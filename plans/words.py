@@ -5,7 +5,8 @@ from decimal import Decimal
 
 from plans import rating
 from plans.rating.charge import number
-from plans.rating.money import minor_units, round_money
+from plans.rating.money import ONE, minor_units, round_money
+from plans.rating.seats import seats_noun
 
 
 def money(amount: Decimal, *, currency: str) -> str:
@@ -32,7 +33,7 @@ def _around(price: rating.Price, currency: str) -> Iterator[str]:
         yield f"at most {money(price.maximum, currency=currency)}"
 
 
-def _model(price: rating.Price, currency: str) -> str:  # noqa: PLR0911 - one answer for each model
+def _model(price: rating.Price, currency: str) -> str:  # noqa: C901, PLR0911 - one answer for each
     match price.model:
         case rating.Flat(amount=amount):
             return f"{money(amount, currency=currency)} {'once' if price.once else 'a period'}"
@@ -52,6 +53,8 @@ def _model(price: rating.Price, currency: str) -> str:  # noqa: PLR0911 - one an
             return _matrix(matrix, price.dimensions)
         case rating.EventAmount():
             return "the amount that each event carries"
+        case rating.Seats() as seats:
+            return _seats(seats, price.unit, currency)
 
 
 def _units(size: Decimal, unit: str) -> str:
@@ -99,6 +102,14 @@ def _matrix(model: rating.Matrix, dimensions: Sequence[str]) -> str:
     other = [] if model.default is None else [f"other at {number(model.default)}"]
     per = "" if model.unit_size == 1 else f", each per {number(model.unit_size)}"
     return f"by {', '.join(dimensions)}: {', '.join(rates + more + other)}{per}"
+
+
+def _seats(model: rating.Seats, unit: str, currency: str) -> str:
+    noun = seats_noun(unit, quantity=ONE)
+    words = f"{money(model.unit_amount, currency=currency)} per {noun} and period, by the day"
+    if model.removed == "by_day":
+        return words
+    return f"{words} when added, to the period's end when given up"
 
 
 def _values(rate: rating.MatrixRate) -> str:

@@ -7,14 +7,16 @@ midnight. All of it is one statement, so that it is one snapshot.
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any, NamedTuple
+from itertools import groupby
+from typing import Any, NamedTuple, TypeVar
 
 from django.db import connection, transaction
 
 from plans.models.meters import Aggregation
+from plans.rating import local_midnight
 from plans.rating.money import ZERO, plus
 from usage import reading_sql, sql
 from usage.listing import CountedEvent, EventCursor, EventsPage, events_page
@@ -32,6 +34,7 @@ from usage.verifying import Difference, verify_rollups
 
 __all__ = [
     "CountedEvent",
+    "DayWindow",
     "Difference",
     "EventCursor",
     "EventSearch",
@@ -47,6 +50,7 @@ __all__ = [
     "estimate_events",
     "events_page",
     "find_events",
+    "read_day_levels",
     "read_transactions",
     "read_usage",
     "touched_since",
@@ -83,6 +87,16 @@ class UsageRead(NamedTuple):
     horizon: int
 
 
+class DayWindow(NamedTuple):
+    """So many local days of one customer from ``first`` on, under the caller's own reference."""
+
+    ref: int
+    customer_id: int
+    zone: str
+    first: date
+    days: int
+
+
 class Span(NamedTuple):
     """A span of a customer's time that was read at ``horizon``, under the caller's reference."""
 
@@ -111,35 +125,48 @@ def read_usage(windows: Sequence[Window]) -> UsageRead:
     A level (`time_weighted`) is weighed up to the window's end, also where that lies ahead: end a
     window of a running period at the present. Raises ReadingKeepsMoving.
     """
+    return _steadily(lambda: _read_at_once(windows))
+
+
+_T = TypeVar("_T")
+
+
+def _steadily(read: Callable[[], _T | None]) -> _T:
+    """Return what ``read`` does, which is None where the rollups or meters changed under it."""
     for _ in range(_ATTEMPTS):
-        found = _read_at_once(windows)
+        found = read()
         if found is not None:
             return found
     # Rollups run without a pause: let them wait for this reading.
     with transaction.atomic():
         hold_rollup_state()
-        found = _read_at_once(windows)
+        found = read()
     if found is None:
         raise ReadingKeepsMoving("A meter is being changed. Try again in a moment.")
     return found
 
 
 def _read_at_once(windows: Sequence[Window]) -> UsageRead | None:
-    """Read in one statement; None where the rollups or meters changed just before it.
+    """Read in one statement; None where the rollups or meters changed just before it."""
+    known = _load_known()
+    statement, parameters = reading_sql.usage(known, windows=_columns(windows))
+    rows = _rows_at(known, statement, parameters)
+    if rows is None:
+        return None
+    found = [row[2:] for row in rows if row[2] is not None]
+    return UsageRead(_readings(found, known.meters), rows[0][0])
+
+
+def _rows_at(known: Known, statement: str, parameters: Sequence[Any]) -> list[Any] | None:
+    """Return a statement's rows; None where what it saw is not what it was written for.
 
     The statement is written for the horizon and the meters that were known before, and says
     itself what it saw of them.
     """
-    known = _load_known()
-    statement, parameters = reading_sql.usage(known, windows=_columns(windows))
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
         rows = cursor.fetchall()
-    horizon, token = rows[0][:2]
-    if token != known.token:
-        return None
-    found = [row[2:] for row in rows if row[2] is not None]
-    return UsageRead(_readings(found, known.meters), horizon)
+    return rows if rows[0][1] == known.token else None
 
 
 def _load_known() -> Known:
@@ -150,11 +177,15 @@ def _load_known() -> Known:
 
 
 def _columns(windows: Iterable[Window]) -> list[str]:
-    """Return the windows as array literals, column by column; those without an instant left out.
+    """Return the windows as array literals; those without an instant left out."""
+    return _literals([window for window in windows if window.start < window.end])
+
+
+def _literals(rows: Sequence[Window]) -> list[str]:
+    """Return the windows as array literals, column by column.
 
     The planner counts the elements of a literal, and so plans for many windows or for one.
     """
-    rows = [window for window in windows if window.start < window.end]
     return [
         "{" + ",".join(str(row.ref) for row in rows) + "}",
         "{" + ",".join(str(row.customer_id) for row in rows) + "}",
@@ -216,6 +247,71 @@ def read_transactions(
         for ref, meter_id, quantity in cursor.fetchall():
             values[ref, meter_id].append(quantity)
     return {key: tuple(found) for key, found in values.items()}
+
+
+def read_day_levels(
+    windows: Sequence[DayWindow], *, meter_ids: Collection[int], until: datetime | None = None
+) -> dict[tuple[int, int], tuple[Decimal, ...]]:
+    """Return the level at the end of each day by (window reference, meter id).
+
+    For time-weighted meters: a level stands until the next, also from before the window, and those
+    of workspaces and dimension values are added up. Events from ``until`` on are left out, and the
+    level before is carried on to the window's end. A meter without any level there is left out.
+    One statement, whatever the number of windows. Raises ReadingKeepsMoving.
+    """
+    wanted = [window for window in windows if window.days > 0]
+    if not wanted or not meter_ids:
+        return {}
+    return _steadily(lambda: _day_levels_at_once(wanted, meter_ids=meter_ids, until=until))
+
+
+def _day_levels_at_once(
+    windows: Sequence[DayWindow], *, meter_ids: Collection[int], until: datetime | None
+) -> dict[tuple[int, int], tuple[Decimal, ...]] | None:
+    known = _load_known()
+    spans = [_days_as_window(window, until=until) for window in windows]
+    statement, parameters = reading_sql.day_levels(
+        known, meter_ids=meter_ids, windows=_literals(spans)
+    )
+    rows = _rows_at(known, statement, parameters)
+    if rows is None:
+        return None
+    found = [row[2:] for row in rows if row[2] is not None]
+    return _levels_by_day(found, windows={window.ref: window for window in windows})
+
+
+def _days_as_window(window: DayWindow, *, until: datetime | None) -> Window:
+    start = local_midnight(window.first, zone=window.zone)
+    end = local_midnight(window.first + timedelta(days=window.days), zone=window.zone)
+    if until is not None:
+        start, end = min(start, until), min(end, until)
+    return Window(window.ref, window.customer_id, start, end)
+
+
+_LevelRow = tuple[int, int, date | None, Decimal, int | None, list[str]]
+
+
+def _levels_by_day(
+    rows: Sequence[_LevelRow], *, windows: Mapping[int, DayWindow]
+) -> dict[tuple[int, int], tuple[Decimal, ...]]:
+    """Carry each series' levels forward day by day, and add the series up."""
+    sums: dict[tuple[int, int], list[Decimal]] = {}
+    for (ref, meter_id, _, _), series in groupby(rows, key=lambda row: (*row[:2], row[4], row[5])):
+        window = windows[ref]
+        days = sums.setdefault((ref, meter_id), [ZERO] * window.days)
+        changes = [(_place(day, window), level) for _, _, day, level, _, _ in series]
+        ends = [*(place for place, _ in changes[1:]), window.days]
+        for (place, level), end in zip(changes, ends, strict=True):
+            for index in range(place, end):
+                days[index] = plus(days[index], level)
+    return {key: tuple(days) for key, days in sums.items()}
+
+
+def _place(day: date | None, window: DayWindow) -> int:
+    """Return which day of the window a level is the last of; 0 for what was there before."""
+    if day is None:
+        return 0
+    return min(max((day - window.first).days, 0), window.days)
 
 
 def touched_since(spans: Sequence[Span]) -> set[int]:

@@ -1,6 +1,6 @@
 """The statements behind `usage.queries`, put together from what the meters in use need."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from plans.models.meters import Aggregation
@@ -260,6 +260,45 @@ WHERE u.meter_id {_of(meters)}"""  # noqa: S608
         end="w.s",
     )
     return [Part(rolled, []), since, same_day]
+
+
+def day_levels(
+    known: Known, *, meter_ids: Collection[int], windows: Sequence[str]
+) -> tuple[str, list[Any]]:
+    """Return the statement of `read_day_levels`.
+
+    Its rows are (horizon, token, ref, meter id, day, quantity, workspace id, dimensions): the last
+    level of each series on each day of the window, and without a day the one that is carried in,
+    in order. From ref on all is null in the only row of a reading without levels.
+    """
+    meters = [m for m in _only(known.meters, Aggregation.TIME_WEIGHTED) if m.id in meter_ids]
+    rolled = [m for m in meters if known.rolled.get(str(m.id)) == m.fingerprint]
+    fresh = [m for m in meters if m not in rolled]
+    parts = []
+    if rolled:
+        parts += [_rows(rolled, [], known.horizon, with_time=True)]
+        parts += _carried_in(rolled, known.horizon)
+    if fresh:
+        parts.append(_events(fresh, where="true", with_time=True, start="'-infinity'"))
+    rows = "\nUNION ALL\n".join(part.sql for part in parts) or _NO_LEVELS
+    statement = f"""
+WITH {_WINDOWS}
+SELECT (SELECT usage_snapshot_horizon()), {_STATE_OF_THINGS}, found.*
+FROM (SELECT) AS once LEFT JOIN (
+    SELECT DISTINCT ON (ref, meter_id, workspace_id, dimensions, day)
+        ref, meter_id, day, trim_scale(quantity) AS quantity, workspace_id, dimensions
+    FROM (
+        SELECT levels.*,
+            CASE WHEN at >= w.s THEN (at AT TIME ZONE w.tz)::date END AS day
+        FROM ({rows}) AS levels JOIN w ON w.r = levels.ref) AS dated
+    ORDER BY ref, meter_id, workspace_id, dimensions, day NULLS FIRST, at DESC, quantity DESC
+) AS found ON true
+"""  # noqa: S608
+    return statement, [*windows, *(each for part in parts for each in part.parameters)]
+
+
+_NO_LEVELS = """SELECT NULL::bigint AS ref, NULL::bigint AS meter_id, NULL::bigint AS workspace_id,
+    NULL::text[] AS dimensions, NULL::numeric AS quantity, NULL::timestamptz AS at WHERE false"""
 
 
 def transactions(meters: Sequence[MeterSpec], *, windows: Sequence[str]) -> tuple[str, list[Any]]:

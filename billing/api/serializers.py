@@ -116,6 +116,10 @@ class LineSerializer(serializers.Serializer[Any]):
     plan_version = serializers.IntegerField(source="plan.number")
     price = serializers.CharField(source="price_key")
     line_key = serializers.CharField(help_text="Tells the lines of one price apart.")
+    phase = serializers.CharField(help_text="Of the subscription; empty: the plan has none.")
+    agreed = serializers.BooleanField(
+        source="is_agreed", help_text="The price was agreed with the customer."
+    )
     parts = PartSerializer(many=True)
     adjustments = ChangeSerializer(many=True, source="changes")
     exact_amount = MoneyField(source="exact", help_text="Parts and adjustments, not yet rounded.")

@@ -21,7 +21,7 @@ from billing.queries.explained import (
 )
 from billing.queries.pages import names_for
 from billing.statements.preview import preview_statement
-from billing.statements.values import Draft, Facts, MeterUsage, Segment
+from billing.statements.values import Draft, Facts, MeterUsage, SeatDays, Segment
 from billing.wording import Money, Quantity, Span, moment
 from plans.models import Customer, Meter, PlanVersion
 from plans.rating import local_midnight
@@ -181,6 +181,8 @@ def _breakdown(
 ) -> MeterBreakdown:
     meter = names.meters[usage.meter]
     span = Span(segment.start, segment.end, zone)
+    if usage.days is not None:
+        return _seats(usage.days, meter=meter, span=span, known=days.get(meter.id, ()))
     cells = sorted(usage.cells, key=lambda cell: (-cell[1], cell[0])) if meter.dimensions else []
     return MeterBreakdown(
         meter=meter,
@@ -197,6 +199,26 @@ def _breakdown(
         ),
         cells_left_out=max(0, len(cells) - CELLS_MAX),
         shares=share_rows(_workspaces(usage), meter=meter, workspaces=names.workspaces),
+    )
+
+
+def _seats(
+    held: SeatDays, *, meter: MeterRef, span: Span, known: Sequence[tuple[date, Decimal]]
+) -> MeterBreakdown:
+    """Return the level of each day so far: what is billed, and not level times duration."""
+    so_far = {day for day, _ in known}
+    days = (
+        DayUsage(day=span.first_day + number * _DAY, quantity=Quantity(level, meter.unit))
+        for number, level in enumerate(held.levels)
+    )
+    return MeterBreakdown(
+        meter=meter,
+        span=span,
+        quantity=Quantity(held.levels[-1] if held.levels else Decimal(0), meter.unit),
+        days=tuple(day for day in days if day.day in so_far),
+        cells=(),
+        cells_left_out=0,
+        shares=(),
     )
 
 

@@ -25,7 +25,7 @@ _MEASURES: Mapping[Aggregation, str] = {
     Aggregation.MAX: "the highest value",
     Aggregation.LATEST: "the latest value",
     Aggregation.UNIQUE_COUNT: "different values are counted",
-    Aggregation.TIME_WEIGHTED: "level times duration",
+    Aggregation.TIME_WEIGHTED: "the level over time",
 }
 _SHARES_ADD_UP = {Aggregation.COUNT, Aggregation.SUM, Aggregation.LATEST, Aggregation.TIME_WEIGHTED}
 
@@ -102,7 +102,11 @@ class ShareRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExplainedLine:
-    """A line and everything that says why it is what it is."""
+    """A line and everything that says why it is what it is.
+
+    ``phase`` is the name of the subscription's phase, where the plan has phases; ``agreed_id`` says
+    that the price was agreed with the customer, and which one it is.
+    """
 
     position: int
     kind: str
@@ -122,6 +126,8 @@ class ExplainedLine:
     plan: PlanRef
     price_key: str
     line_key: str
+    phase: str
+    agreed_id: int | None
     origin_id: int | None
     origin_number: str
     billed: Money | None
@@ -159,9 +165,16 @@ class ExplainedLine:
         return self.exact != result
 
     @property
+    def is_agreed(self) -> bool:
+        """Say whether the price was agreed with the customer."""
+        return self.agreed_id is not None
+
+    @property
     def shows_quantity(self) -> bool:
-        """Say whether the line has a quantity; a flat fee has none."""
-        return self.meter is not None and bool(self.metered.value or self.quantity.value)
+        """Say whether a quantity stands beside the name; a flat fee has none, seats say theirs."""
+        if self.meter is None or not (self.metered.value or self.quantity.value):
+            return False
+        return not f"{self.description} ".startswith(f"{self.metered} ")
 
 
 def explained(
@@ -189,6 +202,8 @@ def explained(
         plan=names.plans[line.version],
         price_key=line.price_key,
         line_key=line.line_key,
+        phase=why.phase,
+        agreed_id=why.agreed,
         origin_id=line.origin,
         origin_number=why.origin_number,
         billed=_money(why.billed, currency),
@@ -242,6 +257,8 @@ def _rate(part: Part, *, unit: str, currency: str) -> str:
     amount = str(Money(part.unit_amount, currency))
     if part.unit_size == ONE:
         return amount
+    if part.label.endswith(" days"):
+        return f"{amount} per {Quantity(part.unit_size, 'days')}"
     return f"{amount} per {Quantity(part.unit_size, unit)}"
 
 

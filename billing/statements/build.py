@@ -8,7 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
+from billing.statements.days import day_levels
 from billing.statements.values import (
     Billed,
     Draft,
@@ -20,6 +23,7 @@ from billing.statements.values import (
     Segment,
 )
 from plans import rating
+from plans.rating.agreed import with_agreed
 
 CHARGE = "charge"
 ADJUSTMENT = "adjustment"
@@ -31,6 +35,8 @@ _WHOLE = Fraction(1)
 _ZERO = Decimal(0)
 _LAST_DECIMAL = Decimal(1).scaleb(-QUANTITY_DECIMALS)
 
+_NOTHING_AGREED: Final[Mapping[int, rating.Price]] = MappingProxyType({})
+
 LineKey = tuple[int, str, str, datetime]
 
 
@@ -40,15 +46,36 @@ class TooManyLines(rating.RatingError):
     code = "too_many_lines"
 
 
-def build(facts: Facts, *, terms: Mapping[int, rating.Terms]) -> Draft:
-    """Return the lines and totals of a statement; ``terms`` are keyed by plan version id.
+class PricedBy(NamedTuple):
+    """What prices segments: terms by plan version id, agreed prices by id."""
 
-    Raises RatingError where usage cannot be priced (the customer is parked with it), and KeyError
-    where the terms of a version are missing.
+    terms: Mapping[int, rating.Terms]
+    agreed: Mapping[int, rating.Price]
+
+
+class _Standing(NamedTuple):
+    """A price as it stands in a segment, and its id where it is an agreed one."""
+
+    price: rating.Price
+    agreed: int | None
+
+
+def build(
+    facts: Facts,
+    *,
+    terms: Mapping[int, rating.Terms],
+    agreed: Mapping[int, rating.Price] = _NOTHING_AGREED,
+) -> Draft:
+    """Return the lines and totals of a statement.
+
+    ``terms`` are keyed by plan version id, ``agreed`` prices by their id. Raises RatingError where
+    usage cannot be priced (the customer is parked with it), and KeyError where the terms of a
+    version, or an agreed price, are missing.
     """
-    charges = tuple(_segment_lines(facts.segments, facts=facts, terms=terms))
+    by = PricedBy(terms, agreed)
+    charges = tuple(_segment_lines(facts.segments, facts=facts, by=by))
     adjustments = tuple(
-        line for late in facts.late for line in _late_lines(late, facts=facts, terms=terms)
+        line for late in facts.late for line in _late_lines(late, facts=facts, by=by)
     )
     lines = charges + adjustments
     if len(lines) > LINES_MAX:
@@ -61,19 +88,60 @@ def build(facts: Facts, *, terms: Mapping[int, rating.Terms]) -> Draft:
     return Draft(lines=lines, total=charged + adjusted, adjustments_total=adjusted)
 
 
-def _segment_lines(
-    segments: Iterable[Segment], *, facts: Facts, terms: Mapping[int, rating.Terms]
-) -> Iterator[Line]:
+def _segment_lines(segments: Iterable[Segment], *, facts: Facts, by: PricedBy) -> Iterator[Line]:
     for segment in segments:
         used = {usage.meter: usage for usage in segment.usage}
         share = _share(segment, zone=facts.zone)
-        for price in terms[segment.version].prices:
-            if price.once and not segment.opens:
+        phase = _phase(by.terms[segment.version], segment.phase)
+        for standing in _standing(segment, phase=phase, by=by):
+            price = standing.price
+            if not _is_due(price, segment, zone=facts.zone):
                 continue
             usage = used.get(price.meter or "", _NO_USAGE)
-            yield from _price_lines(
-                price, usage, segment=segment, share=share, currency=facts.currency
-            )
+            value = _usage(price, usage, segment=segment, zone=facts.zone)
+            # A fee for several months ahead is due whole, whatever part of this one it falls in.
+            part = share if price.every_months == 1 else _WHOLE
+            rated = rating.rate(price, value, currency=facts.currency, share=part)
+            yield from _lines(rated, standing, usage, segment=segment, phase=phase)
+
+
+def _phase(terms: rating.Terms, key: str) -> rating.Phase:
+    return next((phase for phase in terms.phases if phase.key == key), rating.WHOLE_LIFE)
+
+
+def _standing(segment: Segment, *, phase: rating.Phase, by: PricedBy) -> Iterator[_Standing]:
+    """Yield the prices that hold in a segment, as they stand there, in the order of the terms."""
+    terms, ids = by.terms[segment.version], dict[str, int]()
+    if segment.agreed:
+        ids = {by.agreed[one].key: one for one in segment.agreed}
+        terms = with_agreed(terms, [by.agreed[one] for one in segment.agreed])
+    for price in terms.prices:
+        standing = rating.in_phase(price, phase)
+        if standing is not None:
+            yield _Standing(standing, ids.get(price.key))
+
+
+def _is_due(price: rating.Price, segment: Segment, *, zone: str) -> bool:
+    """Say whether a price is due in a segment: all are but those of fees that recur more seldom."""
+    if price.once:
+        return segment.opens
+    if price.every_months == 1:
+        return True
+    assert segment.subscribed is not None, "there were no such fees when it was frozen"
+    within = rating.Period(segment.start, segment.end)
+    start, months = segment.subscribed, price.every_months
+    return bool(rating.fee_dates(start, every_months=months, zone=zone, within=within))
+
+
+def _usage(price: rating.Price, usage: MeterUsage, *, segment: Segment, zone: str) -> rating.Usage:
+    is_shared = price.allowance_per == "workspace"
+    is_for_seats = isinstance(price.model, rating.Seats)
+    return rating.Usage(
+        cells=tuple(rating.Cell(dimensions, quantity) for dimensions, quantity in usage.cells),
+        transactions=usage.transactions,
+        shares=tuple(quantity for _, quantity in usage.workspaces) if is_shared else (),
+        days=day_levels(usage.days, segment=segment, zone=zone) if is_for_seats else None,
+    )
 
 
 def _share(segment: Segment, *, zone: str) -> Fraction:
@@ -83,35 +151,38 @@ def _share(segment: Segment, *, zone: str) -> Fraction:
     return rating.share(part, of=rating.Period(segment.whole_start, segment.whole_end), zone=zone)
 
 
-def _price_lines(
-    price: rating.Price, usage: MeterUsage, *, segment: Segment, share: Fraction, currency: str
+def _lines(
+    rated: Iterable[rating.RatedLine],
+    standing: _Standing,
+    usage: MeterUsage,
+    *,
+    segment: Segment,
+    phase: rating.Phase,
 ) -> Iterator[Line]:
-    value = rating.Usage(
-        cells=tuple(rating.Cell(dimensions, quantity) for dimensions, quantity in usage.cells),
-        transactions=usage.transactions,
-    )
-    lines = rating.rate(price, value, currency=currency, share=share)
+    price = standing.price
     cells = _cells_by_line(price, usage)
-    for rated in lines:
+    for line in rated:
         yield Line(
             kind=CHARGE,
             origin=None,
             version=segment.version,
             meter=price.meter,
             price_key=price.key,
-            line_key=rated.key,
-            description=rated.label,
+            line_key=line.key,
+            description=line.label,
             start=segment.start,
             end=segment.end,
-            unit=rated.unit,
-            usage_quantity=_to_column(rated.usage_quantity),
-            quantity=_to_column(rated.quantity),
-            amount=rated.amount,
+            unit=line.unit,
+            usage_quantity=_to_column(line.usage_quantity),
+            quantity=_to_column(line.quantity),
+            amount=line.amount,
             explanation=Explanation(
-                parts=rated.parts,
-                adjustments=rated.adjustments,
-                workspaces=_shares(usage),
-                cells=cells.get(rated.key, ()),
+                parts=line.parts,
+                adjustments=line.adjustments,
+                workspaces=_shares(price, usage),
+                cells=cells.get(line.key, ()),
+                phase=phase.name,
+                agreed=standing.agreed,
             ),
         )
 
@@ -123,8 +194,13 @@ def _to_column(quantity: Decimal) -> Decimal:
     return quantity.quantize(_LAST_DECIMAL, rounding=ROUND_HALF_UP)
 
 
-def _shares(usage: MeterUsage) -> tuple[tuple[str, Decimal], ...]:
-    """Return each workspace's share, or nothing where the customer has no workspace in it."""
+def _shares(price: rating.Price, usage: MeterUsage) -> tuple[tuple[str, Decimal], ...]:
+    """Return each workspace's share, or nothing where the customer has no workspace in it.
+
+    Of seats the meter's quantity is their level times its duration, which is not what is billed.
+    """
+    if isinstance(price.model, rating.Seats):
+        return ()
     if len(usage.workspaces) == 1 and not usage.workspaces[0][0]:
         return ()
     return usage.workspaces
@@ -133,32 +209,28 @@ def _shares(usage: MeterUsage) -> tuple[tuple[str, Decimal], ...]:
 def _cells_by_line(
     price: rating.Price, usage: MeterUsage
 ) -> dict[str, tuple[tuple[str, ...], ...]]:
-    """Return which dimension values each line of a matrix holds, to find its events by."""
-    model = price.model
-    if not isinstance(model, rating.Matrix):
+    """Return which dimension values each of a price's lines holds, to find its events by."""
+    if not isinstance(price.model, rating.Matrix) and not price.class_dimension:
         return {}
     found: dict[str, list[tuple[str, ...]]] = {}
     for dimensions, quantity in usage.cells:
-        key = model.key_for(rating.Cell(dimensions, quantity))
-        found.setdefault(key, []).append(dimensions)
+        if quantity or not price.class_dimension:
+            key = rating.line_key(price, rating.Cell(dimensions, quantity))
+            found.setdefault(key, []).append(dimensions)
     return {key: tuple(cells) for key, cells in found.items()}
 
 
-def _late_lines(
-    late: LatePeriod, *, facts: Facts, terms: Mapping[int, rating.Terms]
-) -> Iterator[Line]:
+def _late_lines(late: LatePeriod, *, facts: Facts, by: PricedBy) -> Iterator[Line]:
     """Return what a finalised period comes to now, minus what was billed for it."""
     billed = {_billed_key(row): row for row in late.billed}
-    rated = {
-        _line_key(line): line for line in _segment_lines(late.segments, facts=facts, terms=terms)
-    }
+    rated = {_line_key(line): line for line in _segment_lines(late.segments, facts=facts, by=by)}
     for key, line in rated.items():
         before = billed.get(key)
         if line.amount != (before.amount if before else _ZERO):
             yield _correction(line, before=before, number=late.number, origin=late.origin)
     for key, before in billed.items():
         if key not in rated and before.amount:
-            yield _withdrawal(before, late=late, terms=terms)
+            yield _withdrawal(before, late=late, by=by)
 
 
 def _line_key(line: Line) -> LineKey:
@@ -193,18 +265,25 @@ def _correction(line: Line, *, before: Billed | None, number: str, origin: int) 
             origin_number=number,
             billed=billed,
             rated=line.amount,
+            phase=line.explanation.phase,
+            agreed=line.explanation.agreed,
         ),
     )
 
 
-def _withdrawal(before: Billed, *, late: LatePeriod, terms: Mapping[int, rating.Terms]) -> Line:
+def _withdrawal(before: Billed, *, late: LatePeriod, by: PricedBy) -> Line:
     """Return the line that takes back what rating again no longer finds."""
     segment = next(
         segment
         for segment in late.segments
         if segment.version == before.version and segment.start == before.start
     )
-    price = next(price for price in terms[before.version].prices if price.key == before.price_key)
+    phase = _phase(by.terms[segment.version], segment.phase)
+    price, agreed = next(
+        standing
+        for standing in _standing(segment, phase=phase, by=by)
+        if standing.price.key == before.price_key
+    )
     return Line(
         kind=ADJUSTMENT,
         origin=late.origin,
@@ -219,5 +298,11 @@ def _withdrawal(before: Billed, *, late: LatePeriod, terms: Mapping[int, rating.
         usage_quantity=-before.usage_quantity,
         quantity=-before.quantity,
         amount=-before.amount,
-        explanation=Explanation(origin_number=late.number, billed=before.amount, rated=_ZERO),
+        explanation=Explanation(
+            origin_number=late.number,
+            billed=before.amount,
+            rated=_ZERO,
+            phase=phase.name,
+            agreed=agreed,
+        ),
     )

@@ -1,21 +1,32 @@
 """Load what statements are built from, for many customers at once in a fixed number of queries."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, datetime
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import lru_cache
 from itertools import groupby
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 from django.db import connection
 
+from billing.statements.cutting import NoVersionInForce, Stretch, pieces, stretches
 from billing.statements.late import load_late
-from billing.statements.reading import UsageReader
-from billing.statements.values import Facts, Segment
+from billing.statements.reading import Priced, UsageReader
+from billing.statements.values import Facts, Line, Segment
 from plans import rating
-from plans.terms import VersionTerms, terms_of
+from plans.models import VersionPin
+from plans.overrides import (
+    AgreedPrice,
+    Agreement,
+    TermsBook,
+    agreed_prices,
+    agreements_of,
+)
+from plans.terms import VersionTerms, phases_of, terms_of
 from usage.horizon import current_horizon
-from usage.queries import Window
+
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
 
 class Period(NamedTuple):
@@ -30,27 +41,34 @@ class Period(NamedTuple):
     end: datetime
 
 
-class NoVersionInForce(rating.RatingError):
-    """A subscription's plan has no published version for a part of the period."""
-
-    code = "no_version_in_force"
-
-
 class Loaded(NamedTuple):
     """Facts by statement id, the errors of those that have none, and what they were read with.
 
-    ``terms`` are keyed by plan version id. All usage stored before ``horizon`` is in; some stored
-    since may be, so it is what later readings compare with.
+    ``terms`` are keyed by plan version id, ``agreed`` prices by their id. All usage stored before
+    ``horizon`` is in; some stored since may be, so it is what later readings compare with.
     """
 
     facts: dict[int, Facts]
     errors: dict[int, rating.RatingError]
     terms: dict[int, VersionTerms]
     horizon: int
+    agreed: Mapping[int, AgreedPrice] = MappingProxyType({})
+
+    def meter_id(self, line: Line) -> int | None:
+        """Return the id of the meter that a line's price reads, if it reads one."""
+        if line.meter is None:
+            return None
+        meters = self.terms[line.version].meters
+        if line.meter in meters:
+            return meters[line.meter].id
+        assert line.explanation.agreed is not None, "no price of the version reads the meter"
+        meter = self.agreed[line.explanation.agreed].meter
+        assert meter is not None, "the agreed price reads the line's meter"
+        return meter.id
 
 
 class _Slice(NamedTuple):
-    """A span in which one version is in force for one subscription."""
+    """A span in which one version prices one subscription in one phase; see ``Segment``."""
 
     ref: int
     version: int
@@ -58,6 +76,9 @@ class _Slice(NamedTuple):
     end: datetime
     whole: rating.Period
     opens: bool
+    phase: str
+    subscribed: datetime
+    agreed: tuple[int, ...]
 
 
 def load_facts(periods: Sequence[Period], *, usage_until: datetime | None = None) -> Loaded:
@@ -69,7 +90,10 @@ def load_facts(periods: Sequence[Period], *, usage_until: datetime | None = None
     slices, errors = slices_of(periods)
     late = load_late([period.customer_id for period in periods])
     terms = terms_of({item.version for item in slices} | late.versions)
-    segments, unpriced = _segments(slices, periods=periods, terms=terms, usage_until=usage_until)
+    agreed = agreed_prices({one for item in slices for one in item.agreed} | late.agreed)
+    segments, unpriced = _segments(
+        slices, periods=periods, book=TermsBook(terms, agreed), usage_until=usage_until
+    )
     facts = {
         period.id: Facts(
             customer=period.customer_key,
@@ -84,81 +108,132 @@ def load_facts(periods: Sequence[Period], *, usage_until: datetime | None = None
         for period in periods
         if period.id not in errors
     }
-    return Loaded(facts=facts, errors=errors, terms=terms, horizon=horizon)
+    return Loaded(facts=facts, errors=errors, terms=terms, horizon=horizon, agreed=agreed)
 
 
+# The columns of _Row. Versions that have no pin and no gap are all that most subscriptions have.
 _SLICES = """
-SELECT w.ref, s.id, s.anchor_date, v.id,
-       greatest(s.starts_at, w.start, v.effective_from) AS since,
-       least(coalesce(s.ends_at, 'infinity'), w."end", coalesce(v.effective_until, 'infinity')),
-       coalesce(v.effective_from, 'infinity') <= greatest(s.starts_at, w.start),
-       coalesce(v.effective_until, 'infinity') >= least(coalesce(s.ends_at, 'infinity'), w."end"),
-       s.starts_at = greatest(s.starts_at, w.start, v.effective_from)
-FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::timestamptz[], %s::timestamptz[])
+SELECT w.ref, s.id, s.plan_id, s.anchor_date, s.starts_at, coalesce(s.phases_from, s.starts_at),
+       s.setup_waived, greatest(s.starts_at, w.start), least(s.ends_at, w."end"),
+       v.id, greatest(s.starts_at, w.start, v.effective_from),
+       least(s.ends_at, w."end", v.effective_until)
+FROM unnest(%(ids)s::bigint[], %(customers)s::bigint[], %(currencies)s::text[],
+            %(starts)s::timestamptz[], %(ends)s::timestamptz[])
      AS w(ref, customer_id, currency, start, "end")
 JOIN plans_subscription s ON s.customer_id = w.customer_id AND s.starts_at < w."end"
      AND (s.ends_at IS NULL OR s.ends_at > w.start)
 LEFT JOIN plans_planversion v ON v.plan_id = s.plan_id AND v.published_at IS NOT NULL
      AND v.currency = w.currency
-     AND v.effective_from < least(coalesce(s.ends_at, 'infinity'), w."end")
+     AND v.effective_from < least(s.ends_at, w."end")
      AND (v.effective_until IS NULL OR v.effective_until > greatest(s.starts_at, w.start))
 ORDER BY w.ref, s.starts_at, v.effective_from
 """
 
-_SliceRow = tuple[int, int, date | None, int | None, datetime, datetime, bool, bool, bool]
+
+class _Row(NamedTuple):
+    """A version in force for a subscription in a period; no version where there is none at all.
+
+    ``start`` to ``end`` is the subscription's part of the period, ``since`` to ``until`` the
+    version's part of that.
+    """
+
+    ref: int
+    subscription: int
+    plan: int
+    anchor: date | None
+    subscribed: datetime
+    phases_from: datetime
+    setup_waived: bool
+    start: datetime
+    end: datetime
+    version: int | None
+    since: datetime
+    until: datetime
 
 
 def slices_of(
     periods: Sequence[Period],
 ) -> tuple[list[_Slice], dict[int, rating.RatingError]]:
-    """Cut each period where a subscription or a version begins or ends, in one query."""
-    zones = {period.id: period.zone for period in periods}
-    found: list[_Slice] = []
+    """Cut each period where a subscription, a version, a pin or a phase begins or ends.
+
+    In four queries, whatever the number of periods. The errors are by the period's id.
+    """
+    rows = [_Row(*row) for row in _slice_rows(periods)]
+    pins = _pins({row.subscription for row in rows})
+    known = {row.version for row in rows if row.version is not None}
+    known.update(pin.version for found in pins.values() for pin in found)
+    phases = phases_of(known)
+    agreements = agreements_of([period.customer_id for period in periods])
+    by_id = {period.id: period for period in periods}
+    slices: list[_Slice] = []
     errors: dict[int, rating.RatingError] = {}
-    for ref, rows in groupby(_slice_rows(periods), key=lambda row: row[0]):
+    for (ref, subscription), group in groupby(rows, key=lambda row: row[:2]):
+        period, kept = by_id[ref], pins.get(subscription, ())
+        agreed = agreements.get(period.customer_id, ())
         try:
-            for _, group in groupby(rows, key=lambda row: row[1]):
-                found.extend(_subscription_slices(list(group), zone=zones[ref]))
+            slices += _subscription_slices(
+                list(group), pins=kept, phases=phases, agreed=agreed, zone=period.zone
+            )
         except NoVersionInForce as error:
-            errors[ref] = error
-    return [item for item in found if item.ref not in errors], errors
+            errors.setdefault(ref, error)
+    return [item for item in slices if item.ref not in errors], errors
 
 
-def _slice_rows(periods: Sequence[Period]) -> list[_SliceRow]:
+def _slice_rows(periods: Sequence[Period]) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(
             _SLICES,
-            [
-                [period.id for period in periods],
-                [period.customer_id for period in periods],
-                [period.currency for period in periods],
-                [period.start for period in periods],
-                [period.end for period in periods],
-            ],
+            {
+                "ids": [period.id for period in periods],
+                "customers": [period.customer_id for period in periods],
+                "currencies": [period.currency for period in periods],
+                "starts": [period.start for period in periods],
+                "ends": [period.end for period in periods],
+            },
         )
-        rows: list[_SliceRow] = cursor.fetchall()
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
         return rows
 
 
-def _subscription_slices(rows: Sequence[_SliceRow], *, zone: str) -> Iterator[_Slice]:
-    """Return the slices of one subscription; together they must fill its part of the period."""
-    reached = None
-    for ref, _, anchor, version, start, end, is_first, _, opens in rows:
-        follows = is_first if reached is None else start == reached
-        if version is None or not follows:
-            raise _gap(reached or start)
-        yield _Slice(ref, version, start, end, _whole(anchor, zone, start), opens)
-        reached = end
-    *_, end, _, is_last, _ = rows[-1]
-    if not is_last:
-        raise _gap(end)
+def _pins(subscriptions: Collection[int]) -> dict[int, list[Stretch]]:
+    """Return what subscriptions are kept on, by subscription, in the order of time."""
+    rows = VersionPin.objects.filter(subscription_id__in=subscriptions).order_by("starts_at")
+    found: dict[int, list[Stretch]] = {}
+    for subscription, version, start, end in rows.values_list(
+        "subscription_id", "version_id", "starts_at", "ends_at"
+    ):
+        found.setdefault(subscription, []).append(Stretch(version, start, end or _NEVER))
+    return found
 
 
-def _gap(at: datetime) -> NoVersionInForce:
-    return NoVersionInForce(
-        f"No published version of the plan is in force at {at:%Y-%m-%d %H:%M} UTC. "
-        "Publish one that covers that time, or end the subscription before it."
-    )
+def _subscription_slices(
+    rows: Sequence[_Row],
+    *,
+    pins: Sequence[Stretch],
+    phases: Mapping[int, tuple[rating.Phase, ...]],
+    agreed: Sequence[Agreement],
+    zone: str,
+) -> Iterator[_Slice]:
+    """Return the slices of one subscription; together they fill its part of the period."""
+    said = rows[0]
+    in_force = [
+        Stretch(row.version, row.since, row.until) for row in rows if row.version is not None
+    ]
+    found = stretches(start=said.start, end=said.end, in_force=in_force, pins=pins)
+    for version, start, end, phase in pieces(
+        found, phases=phases, phases_from=said.phases_from, zone=zone
+    ):
+        yield _Slice(
+            ref=said.ref,
+            version=version,
+            start=start,
+            end=end,
+            whole=_whole(said.anchor, zone, start),
+            opens=start == said.subscribed and not said.setup_waived,
+            phase=phase,
+            subscribed=said.subscribed,
+            agreed=tuple(one.id for one in agreed if one.holds_at(start, plan_id=said.plan)),
+        )
 
 
 @lru_cache(maxsize=4096)
@@ -170,32 +245,36 @@ def _segments(
     slices: Sequence[_Slice],
     *,
     periods: Sequence[Period],
-    terms: Mapping[int, VersionTerms],
+    book: TermsBook,
     usage_until: datetime | None,
 ) -> tuple[dict[int, list[Segment]], dict[int, dict[str, Decimal]]]:
     """Return the segments with their usage, and the unpriced usage, by statement id."""
-    customers = {period.id: period.customer_id for period in periods}
-    windows = [
-        Window(index, customers[item.ref], item.start, min(item.end, usage_until or item.end))
-        for index, item in enumerate(slices)
-    ]
-    usage = UsageReader(windows, versions=[item.version for item in slices], terms=terms)
+    by_id = {period.id: period for period in periods}
+    priced = [_priced(item, period=by_id[item.ref], book=book) for item in slices]
+    usage = UsageReader(priced, until=usage_until)
     segments: dict[int, list[Segment]] = {}
     unpriced: dict[int, dict[str, Decimal]] = {}
     for index, item in enumerate(slices):
-        segments.setdefault(item.ref, []).append(
-            Segment(
-                version=item.version,
-                digest=terms[item.version].digest,
-                start=item.start,
-                end=item.end,
-                whole_start=item.whole.start,
-                whole_end=item.whole.end,
-                opens=item.opens,
-                usage=usage.priced(index, version=item.version),
-            )
-        )
-        for key, quantity in usage.unpriced(index, version=item.version):
+        segments.setdefault(item.ref, []).append(usage.segment(index))
+        for key, quantity in usage.unpriced(index):
             sums = unpriced.setdefault(item.ref, {})
             sums[key] = sums.get(key, Decimal(0)) + quantity
     return segments, unpriced
+
+
+def _priced(item: _Slice, *, period: Period, book: TermsBook) -> Priced:
+    terms = book.of(item.version, item.agreed)
+    segment = Segment(
+        version=item.version,
+        digest=terms.digest,
+        start=item.start,
+        end=item.end,
+        whole_start=item.whole.start,
+        whole_end=item.whole.end,
+        opens=item.opens,
+        usage=(),
+        phase=item.phase,
+        subscribed=item.subscribed,
+        agreed=item.agreed,
+    )
+    return Priced(period.customer_id, period.zone, segment, terms)

@@ -19,14 +19,17 @@ class Drafted(NamedTuple):
     horizon: int
 
 
-_Slice = tuple[int, datetime, datetime, datetime, datetime, bool]
+_Slice = tuple[
+    int, datetime, datetime, datetime, datetime, bool, str, datetime | None, tuple[int, ...]
+]
 
 
 def find_stale(drafts: Sequence[Drafted]) -> set[int]:
     """Return the ids of the statements whose facts may differ from those that are stored.
 
     May name one whose facts are the same, but leaves out only those for which nothing was stored
-    since: no usage of the period or of an earlier one, no other subscription, version or customer.
+    since: no usage of the period or of an earlier one, no other subscription, version, pin, phase,
+    agreed price or customer.
     """
     periods = [draft.period for draft in drafts]
     late = customers_with_late_usage([period.customer_id for period in periods])
@@ -49,15 +52,17 @@ def _slices_now(periods: Sequence[Period]) -> dict[int, list[_Slice]]:
     slices, _ = slices_of(periods)
     for one in slices:
         found[one.ref].append(
-            (one.version, one.start, one.end, one.whole.start, one.whole.end, one.opens)
-        )
+            (one.version, one.start, one.end, one.whole.start, one.whole.end, one.opens,
+             one.phase, one.subscribed, one.agreed)
+        )  # fmt: skip
     return found
 
 
 def _agrees(facts: Facts, period: Period, slices: Sequence[_Slice]) -> bool:
     said = (facts.customer, facts.currency, facts.zone, facts.start, facts.end)
     segments = [
-        (one.version, one.start, one.end, one.whole_start, one.whole_end, one.opens)
+        (one.version, one.start, one.end, one.whole_start, one.whole_end, one.opens,
+         one.phase, one.subscribed, one.agreed)
         for one in facts.segments
-    ]
+    ]  # fmt: skip
     return said == period[2:] and segments == slices and not facts.late

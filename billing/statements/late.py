@@ -1,16 +1,16 @@
 """Usage that came after its statement was finalised: find it, and read the old periods again."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-import msgspec
 from django.db import connection
 
-from billing.statements.reading import UsageReader
+from billing.statements.reading import Priced, UsageReader
 from billing.statements.values import Billed, LatePeriod, Segment, facts_from
+from plans.overrides import TermsBook, agreed_prices
 from plans.terms import terms_of
-from usage.queries import Span, Window, touched_since
+from usage.queries import Span, touched_since
 
 
 class _Finalised(NamedTuple):
@@ -20,14 +20,16 @@ class _Finalised(NamedTuple):
     customer_id: int
     number: str
     start: datetime
+    zone: str
     segments: tuple[Segment, ...]
 
 
 class Late(NamedTuple):
-    """The late periods by customer, and the plan versions they need."""
+    """The late periods by customer, and the plan versions and agreed prices they need."""
 
     by_customer: dict[int, list[tuple[datetime, LatePeriod]]]
     versions: set[int]
+    agreed: set[int]
 
     def of(self, customer_id: int, *, before: datetime) -> tuple[LatePeriod, ...]:
         """Return the customer's late periods that lie before the instant, oldest first."""
@@ -35,7 +37,7 @@ class Late(NamedTuple):
         return tuple(late for start, late in found if start < before)
 
 
-_NOTHING = Late({}, set())
+NOTHING_LATE: Final = Late({}, set(), set())
 
 
 def load_late(customer_ids: Collection[int]) -> Late:
@@ -46,10 +48,10 @@ def load_late(customer_ids: Collection[int]) -> Late:
     """
     touched = customers_with_late_usage(customer_ids)
     if not touched:
-        return _NOTHING
+        return NOTHING_LATE
     statements = _touched_statements(touched)
     if not statements:
-        return _NOTHING
+        return NOTHING_LATE
     segments = _read_again(statements)
     billed = _billed([statement.id for statement in statements])
     by_customer: dict[int, list[tuple[datetime, LatePeriod]]] = {}
@@ -61,8 +63,17 @@ def load_late(customer_ids: Collection[int]) -> Late:
             billed=tuple(billed.get(statement.id, ())),
         )
         by_customer.setdefault(statement.customer_id, []).append((statement.start, late))
-    versions = {s.version for statement in statements for s in statement.segments}
-    return Late(by_customer, versions)
+    segments_of_all = [each for statement in statements for each in statement.segments]
+    return Late(by_customer, *named_in(segments_of_all))
+
+
+def named_in(segments: Iterable[Segment]) -> tuple[set[int], set[int]]:
+    """Return the plan versions and the agreed prices that segments were priced by, as ids."""
+    versions, agreed = set[int](), set[int]()
+    for segment in segments:
+        versions.add(segment.version)
+        agreed.update(segment.agreed)
+    return versions, agreed
 
 
 def customers_with_late_usage(customer_ids: Collection[int]) -> set[int]:
@@ -95,25 +106,32 @@ def _touched_statements(customer_ids: Collection[int]) -> list[_Finalised]:
         rows = cursor.fetchall()
     touched = touched_since([Span(row[0], row[1], row[2], row[3], row[6]) for row in rows])
     return [
-        _Finalised(row[0], row[1], row[4], row[2], facts_from(row[5]).segments)
+        _Finalised(row[0], row[1], row[4], row[2], facts.zone, facts.segments)
         for row in rows
         if row[0] in touched
+        for facts in [facts_from(row[5])]
     ]
 
 
 def _read_again(statements: Sequence[_Finalised]) -> dict[int, list[Segment]]:
     """Return the statements' segments with the usage as it is known now."""
     flat = [(statement, segment) for statement in statements for segment in statement.segments]
-    windows = [
-        Window(index, statement.customer_id, segment.start, segment.end)
-        for index, (statement, segment) in enumerate(flat)
-    ]
-    versions = [segment.version for _, segment in flat]
-    usage = UsageReader(windows, versions=versions, terms=terms_of(versions))
+    versions, agreed = named_in(segment for _, segment in flat)
+    book = TermsBook(terms_of(versions), agreed_prices(agreed))
+    usage = UsageReader(
+        [
+            Priced(
+                statement.customer_id,
+                statement.zone,
+                segment,
+                book.of(segment.version, segment.agreed),
+            )
+            for statement, segment in flat
+        ]
+    )
     found: dict[int, list[Segment]] = {}
-    for index, (statement, segment) in enumerate(flat):
-        again = msgspec.structs.replace(segment, usage=usage.priced(index, version=segment.version))
-        found.setdefault(statement.id, []).append(again)
+    for place, (statement, _) in enumerate(flat):
+        found.setdefault(statement.id, []).append(usage.segment(place))
     return found
 
 

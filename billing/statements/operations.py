@@ -132,7 +132,6 @@ def _copy_lines(built: Sequence[Built], *, loaded: Loaded) -> None:
     with connection.cursor() as cursor, cursor.copy(_COPY_LINES) as copy:
         for item in built:
             for position, line in enumerate(item.draft.lines, start=1):
-                meters = loaded.terms[line.version].meters
                 copy.write_row(
                     (
                         item.period.id,
@@ -140,7 +139,7 @@ def _copy_lines(built: Sequence[Built], *, loaded: Loaded) -> None:
                         line.kind,
                         line.origin,
                         line.version,
-                        meters[line.meter].id if line.meter else None,
+                        loaded.meter_id(line),
                         line.price_key,
                         line.line_key,
                         line.description,

@@ -10,6 +10,7 @@ from billing.statements.values import Draft, Facts
 from plans import rating
 from plans.errors import OperationError
 from plans.models import Customer, Subscription
+from plans.overrides import TermsBook
 
 PREVIEW = 0
 
@@ -23,8 +24,8 @@ class NoSubscription(OperationError):
 def preview_statement(*, customer_id: int, now: datetime) -> tuple[Facts, Draft]:
     """Return what the statement of the period that holds ``now`` would say if it ended now.
 
-    Fees stand whole, usage as far as it has come in. Raises NoSubscription, and RatingError where
-    the usage cannot be priced.
+    Fees stand whole, usage as far as it has come in, and seats as if those held now stayed. Raises
+    NoSubscription, and RatingError where the usage cannot be priced.
     """
     customer = Customer.objects.get(id=customer_id)
     running = Q(ends_at=None) | Q(ends_at__gt=now)
@@ -46,6 +47,6 @@ def preview_statement(*, customer_id: int, now: datetime) -> tuple[Facts, Draft]
     loaded = load_facts([period], usage_until=now)
     if PREVIEW in loaded.errors:
         raise loaded.errors[PREVIEW]
-    terms = {version: known.terms for version, known in loaded.terms.items()}
+    book = TermsBook(loaded.terms, loaded.agreed)
     facts = loaded.facts[PREVIEW]
-    return facts, build(facts, terms=terms)
+    return facts, build(facts, terms=book.terms, agreed=book.agreed)

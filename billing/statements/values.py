@@ -13,26 +13,42 @@ import msgspec
 from plans.rating import Adjustment, Part
 
 
+class SeatDays(msgspec.Struct, frozen=True, array_like=True):
+    """The level at the end of each local day that ends in a segment, in order.
+
+    ``highest_before`` is the highest one on the earlier days of the billing period on which seats
+    were priced like this: what was given up since may be paid to the period's end.
+    """
+
+    levels: tuple[Decimal, ...]
+    highest_before: Decimal
+
+
 class MeterUsage(msgspec.Struct, frozen=True, array_like=True):
     """What one meter came to in one segment.
 
     ``cells``: quantity by dimension values, in the order the meter declares them.
     ``workspaces``: share by workspace key, ``""`` for usage of the customer itself.
     ``transactions``: each event's value in the order of time, where a price needs them.
+    ``days``: the level by day, where a price is for seats.
     """
 
     meter: str
     cells: tuple[tuple[tuple[str, ...], Decimal], ...]
     workspaces: tuple[tuple[str, Decimal], ...] = ()
     transactions: tuple[Decimal, ...] = ()
+    days: SeatDays | None = None
 
 
 class Segment(msgspec.Struct, frozen=True, array_like=True):
-    """A span in which one plan version priced one subscription of the customer.
+    """A span in which one plan version priced one subscription of the customer, in one phase.
 
     ``whole_start`` to ``whole_end`` is the billing period that fees are prorated against;
-    ``opens`` says that the subscription starts here, so that setup fees are due.
-    ``digest`` is that of the version's terms.
+    ``opens`` says that the subscription starts here and its setup fees are due. ``agreed`` are the
+    ids of the agreed prices that stand in for the version's own, and ``digest`` is that of the
+    terms with them. ``phase`` is a key of the version's, "" where it has none. ``subscribed`` is
+    the subscription's start, from which the dates of fees for several months count; segments that
+    were frozen before there were such fees have none.
     """
 
     version: int
@@ -43,6 +59,9 @@ class Segment(msgspec.Struct, frozen=True, array_like=True):
     whole_end: datetime
     opens: bool
     usage: tuple[MeterUsage, ...]
+    phase: str = ""
+    subscribed: datetime | None = None
+    agreed: tuple[int, ...] = ()
 
 
 class Billed(msgspec.Struct, frozen=True, array_like=True):
@@ -85,6 +104,8 @@ class Explanation(msgspec.Struct, frozen=True, omit_defaults=True):
     ``parts`` and ``adjustments`` come from rating; ``workspaces`` are shares by workspace key;
     ``cells`` are the dimension values whose events the line holds. An adjustment names the
     ``origin_number`` of the statement it corrects, with ``billed`` and ``rated`` amounts.
+    ``phase`` is the name of the phase whose price it is, and ``agreed`` the id of the price that
+    was agreed with the customer, where it is one.
     """
 
     parts: tuple[Part, ...] = ()
@@ -94,6 +115,8 @@ class Explanation(msgspec.Struct, frozen=True, omit_defaults=True):
     origin_number: str = ""
     billed: Decimal | None = None
     rated: Decimal | None = None
+    phase: str = ""
+    agreed: int | None = None
 
 
 class Line(msgspec.Struct, frozen=True):

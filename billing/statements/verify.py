@@ -9,10 +9,12 @@ import msgspec
 from django.db import connection
 
 from billing.statements.build import build
+from billing.statements.late import named_in
 from billing.statements.operations import Content, content_hash, sha256
 from billing.statements.values import Draft, Facts, Line, canonical, facts_from
 from plans import rating
-from plans.terms import VersionTerms, terms_of
+from plans.overrides import TermsBook, agreed_prices
+from plans.terms import terms_of
 
 PAGE = 500
 
@@ -100,15 +102,14 @@ def _compare_page(
             read.append((row, facts_from(row.facts)))
         except msgspec.DecodeError as error:
             yield Difference(row.number, f"its facts cannot be read: {error}")
-    known = terms_of(
-        {
-            segment.version
-            for _, facts in read
-            for segment in (*facts.segments, *(s for late in facts.late for s in late.segments))
-        }
+    versions, agreed = named_in(
+        segment
+        for _, facts in read
+        for segment in (*facts.segments, *(s for late in facts.late for s in late.segments))
     )
+    book = TermsBook(terms_of(versions), agreed_prices(agreed))
     for row, facts in read:
-        yield from _compare(row, facts, stored_lines=lines.get(row.id, []), known=known)
+        yield from _compare(row, facts, stored_lines=lines.get(row.id, []), book=book)
 
 
 def _compare(
@@ -116,16 +117,16 @@ def _compare(
     facts: Facts,
     *,
     stored_lines: Sequence[tuple[Any, ...]],
-    known: Mapping[int, VersionTerms],
+    book: TermsBook,
 ) -> Iterator[Difference]:
     for segment in facts.segments:
-        if known[segment.version].digest != segment.digest:
-            terms = known[segment.version]
+        terms = book.of(segment.version, segment.agreed)
+        if terms.digest != segment.digest:
             plan = f"{terms.plan_key} version {terms.number}"
             what = f"the terms of {plan} are not those it was billed on"
             yield Difference(row.number, what)
     try:
-        draft = build(facts, terms={version: one.terms for version, one in known.items()})
+        draft = build(facts, terms=book.terms, agreed=book.agreed)
     except rating.RatingError as error:
         yield Difference(row.number, f"it cannot be built again: {error}")
         return

@@ -1,6 +1,6 @@
 """Compare a statement with the one that a pricing system must come to; pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -20,24 +20,34 @@ class BilledLine(NamedTuple):
 
 
 class BilledStatement(NamedTuple):
-    """A statement, and why it is not finalised where it is not."""
+    """A statement, why it is not finalised where it is not, and what its versions grant."""
 
     status: str
     reason: str
     total: Decimal
     lines: tuple[BilledLine, ...]
+    features: frozenset[str] = frozenset()
 
 
 def differences(
-    billed: Sequence[BilledStatement], expected: Sequence[ExpectedStatement]
+    billed: Sequence[BilledStatement],
+    expected: Sequence[ExpectedStatement],
+    *,
+    features: Sequence[str] = (),
 ) -> list[str]:
-    """Return each difference between statements, month by month, in words."""
+    """Return each difference between statements, month by month, in words.
+
+    Where ``features`` are stated, the versions that priced each statement must grant just them.
+    """
     found = []
     if len(billed) != len(expected):
         found.append(f"{len(billed)} statements instead of {len(expected)}")
     for number, (has, wants) in enumerate(zip(billed, expected, strict=False), start=1):
         place = f"month {number}: " if len(expected) > 1 else ""
         found += [f"{place}{each}" for each in _in_statement(has, wants)]
+        if features and has.features != set(features):
+            said = f"{_names(has.features)} instead of {_names(features)}"
+            found.append(f"{place}the features: {said}")
     return found
 
 
@@ -68,6 +78,10 @@ def _in_line(line: BilledLine, wanted: ExpectedLine) -> Iterator[str]:
     for name, has, wants in pairs:
         if has != wants:
             yield f"the {name}: {_said(has)} instead of {_said(wants)}"
+
+
+def _names(keys: Iterable[str]) -> str:
+    return ", ".join(sorted(keys)) or "none"
 
 
 def _said(value: object) -> str:

@@ -22,6 +22,7 @@ from plans.catalogue.systems import System, catalogue_of, events, month_after
 from plans.models import Customer, Plan
 from plans.operations.customers import create_customer, create_workspace
 from plans.operations.subscriptions import subscribe
+from plans.terms import terms_of
 from usage import tasks as usage_tasks
 from usage.models import Scope
 from usage.operations.api_keys import issue_key, revoke_key
@@ -59,7 +60,7 @@ def month_to_bill(now: datetime) -> date:
 
 
 def bill(
-    systems: Sequence[System], *, url: str, host: str, run: str, month: date, now: datetime
+    systems: Sequence[System], *, url: str, host: str, run: str, now: datetime
 ) -> list[Outcome]:
     """Bill each system for its months and compare; ``run`` names the customers of this run.
 
@@ -67,13 +68,13 @@ def bill(
     CatalogueInvalid, and httpx.HTTPError where the server cannot be reached.
     """
     load(catalogue_of(systems), publish=True, by=None, now=now)
-    subjects = [_subscribe(system, run=run, month=month, now=now) for system in systems]
+    subjects = [_subscribe(system, run=run, now=now) for system in systems]
     _send(subjects, url=url, host=host, run=run, now=now)
     _close(subjects, run=run)
     return [_outcome(subject) for subject in subjects]
 
 
-def _subscribe(system: System, *, run: str, month: date, now: datetime) -> Subject:
+def _subscribe(system: System, *, run: str, now: datetime) -> Subject:
     plan = Plan.objects.get(key=system.plan)
     version = plan.versions.order_by("number").last()
     assert version is not None
@@ -85,11 +86,15 @@ def _subscribe(system: System, *, run: str, month: date, now: datetime) -> Subje
     )
     for name in system.workspaces:
         create_workspace(customer=customer, key=_key(customer.key, name), name=f"Team {name}")
-    end = month
+    end = system.month
     for _ in system.expected:
         end = month_after(end)
     subscribe(
-        customer=customer, plan=plan, starts_at=_midnight(month), ends_at=_midnight(end), now=now
+        customer=customer,
+        plan=plan,
+        starts_at=_midnight(system.month),
+        ends_at=_midnight(end),
+        now=now,
     )
     return Subject(system, customer)
 
@@ -173,16 +178,19 @@ def _outcome(subject: Subject) -> Outcome:
         system=system,
         totals=tuple(statement.total for statement in statements),
         currency=customer.currency,
-        differences=differences(statements, system.expected),
+        differences=differences(statements, system.expected, features=system.features),
     )
 
 
 def _billed(row: Statement, *, customer: Customer) -> BilledStatement:
+    lines = list(row.lines.order_by("position"))
+    terms = terms_of({line.version_id for line in lines})
     return BilledStatement(
         status=row.status,
         reason=row.parked_reason,
         total=row.total,
-        lines=tuple(_line(line, customer=customer) for line in row.lines.order_by("position")),
+        lines=tuple(_line(line, customer=customer) for line in lines),
+        features=frozenset(key for known in terms.values() for key in known.terms.features),
     )
 
 

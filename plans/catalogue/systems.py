@@ -4,6 +4,7 @@ Each file of ``templates/systems`` is one. Dates in it are written with ``{month
 ``{next_month}``, so that it can be billed for any month.
 """
 
+from calendar import monthrange
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -53,15 +54,22 @@ class ExpectedStatement(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
 
 class System(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One pricing system. The expected statements are those of ``month`` and the ones after."""
+    """One pricing system. The expected statements are those of ``month`` and the ones after.
+
+    ``month_days`` is how many days the month must have, where amounts depend on it. ``features``
+    are the keys of those that the plan must grant, compared where they are stated.
+    """
 
     system: str
     title: str
     plan: str
+    month: date
     catalogue: dict[str, Any]
     usage: tuple[Generator, ...]
     expected: tuple[ExpectedStatement, ...]
     workspaces: tuple[str, ...] = ()
+    month_days: int | None = None
+    features: tuple[str, ...] = ()
 
 
 class UsageEvent(NamedTuple):
@@ -74,16 +82,29 @@ class UsageEvent(NamedTuple):
 
 
 def read_systems(*, month: date) -> list[System]:
-    """Return all shipped systems by name, their dates counted from the month's first day."""
+    """Return all shipped systems by name, their dates counted from the month; see read_system."""
     return [read_system(path, month=month) for path in sorted(FOLDER.glob("*.yaml"))]
 
 
 def read_system(path: Path, *, month: date) -> System:
-    """Return one system. Raises CatalogueInvalid, msgspec.ValidationError on a bad file."""
+    """Return one system, its dates counted from the month's first day.
+
+    One that needs a month of so many days has the last such month up to that one. Raises
+    CatalogueInvalid, msgspec.ValidationError on a bad file.
+    """
     text = yaml_text.read_text(path)
+    needed = yaml_text.parse(text, name=path.name).get("month_days")
+    month = month if needed is None else _month_of(needed, until=month)
     text = text.replace("{month}", f"{month:%Y-%m}")
     text = text.replace("{next_month}", f"{month_after(month):%Y-%m}")
-    return msgspec.convert(yaml_text.parse(text, name=path.name), System)
+    return msgspec.convert({**yaml_text.parse(text, name=path.name), "month": month}, System)
+
+
+def _month_of(days: int, *, until: date) -> date:
+    month = until.replace(day=1)
+    while monthrange(month.year, month.month)[1] != days:
+        month = (month - timedelta(days=1)).replace(day=1)
+    return month
 
 
 def catalogue_of(systems: Sequence[System]) -> Catalogue:

@@ -1,20 +1,30 @@
 """Turn metered quantities into money: pure functions over frozen values, standard library only."""
 
 from plans.rating.adjustments import Adjustment
+from plans.rating.allowance import BeyondAllowance
 from plans.rating.charge import Part
 from plans.rating.event_amount import EventAmount
 from plans.rating.explain import in_words
 from plans.rating.flat import Flat
 from plans.rating.graduated import Graduated
 from plans.rating.graduated_percentage import GraduatedPercentage, PercentTier
+from plans.rating.lines import RatedLine
 from plans.rating.matrix import Matrix, MatrixRate
 from plans.rating.money import RatingError, minor_units, round_money, split
 from plans.rating.package import Package
 from plans.rating.per_unit import PerUnit
 from plans.rating.percentage import Percentage
-from plans.rating.periods import Period, billing_period, local_midnight, share
+from plans.rating.periods import (
+    Period,
+    billing_period,
+    fee_dates,
+    local_date,
+    local_midnight,
+    share,
+)
+from plans.rating.phases import WHOLE_LIFE, PhaseSpan, in_phase, phase_at, phase_spans
 from plans.rating.prices import ChargeModel, Limit, Overage, Phase, Price, ServiceClass, Terms
-from plans.rating.rate import RatedLine, rate
+from plans.rating.rate import line_key, rate
 from plans.rating.seats import Seats
 from plans.rating.tiers import Tier
 from plans.rating.usage import Cell, DayLevels, Usage
@@ -22,7 +32,9 @@ from plans.rating.validation import Problem, problems, problems_in_terms
 from plans.rating.volume import Volume
 
 __all__ = [
+    "WHOLE_LIFE",
     "Adjustment",
+    "BeyondAllowance",
     "Cell",
     "ChargeModel",
     "DayLevels",
@@ -41,6 +53,7 @@ __all__ = [
     "Percentage",
     "Period",
     "Phase",
+    "PhaseSpan",
     "Price",
     "Problem",
     "RatedLine",
@@ -52,9 +65,15 @@ __all__ = [
     "Usage",
     "Volume",
     "billing_period",
+    "fee_dates",
+    "in_phase",
     "in_words",
+    "line_key",
+    "local_date",
     "local_midnight",
     "minor_units",
+    "phase_at",
+    "phase_spans",
     "problems",
     "problems_in_terms",
     "rate",

@@ -6,8 +6,8 @@ from typing import Final
 
 from plans.rating.adjustments import Adjustment
 from plans.rating.charge import Part, number
+from plans.rating.lines import RatedLine
 from plans.rating.money import EXACT, HUNDRED, ONE, minor_units, round_money
-from plans.rating.rate import RatedLine
 
 _MOST_DECIMALS: Final = 12
 _LAST_DECIMAL: Final = Decimal(1).scaleb(-_MOST_DECIMALS)
@@ -25,16 +25,21 @@ def in_words(line: RatedLine, *, currency: str) -> str:
 
     "12,500 calls: 10,000 at 0.002 + 2,500 at 0.0015 = 23.75". Raises UnknownCurrency.
     """
-    steps = " + ".join(_part(part, currency) for part in line.parts) or "nothing to bill"
+    steps = " + ".join(_part(part, line, currency) for part in line.parts) or "nothing to bill"
     changes = "".join(f", {change}" for change in _changes(line, currency))
     return f"{_subject(line)}: {steps}{changes} = {_result(line, currency)}"
 
 
 def _subject(line: RatedLine) -> str:
-    """Name what was metered and what of it was included; a flat line has its label alone."""
+    """Name what was metered and what of it was included.
+
+    A flat line has its label alone, and so have seats, whose label says how many there are.
+    """
     if not line.usage_quantity and all(part.unit_amount is None for part in line.parts):
         return line.label
     metered = f"{_readable(line.usage_quantity)} {line.unit or 'units'}"
+    if line.label.startswith(f"{metered} "):
+        return line.label
     subject = f"{line.label}, {metered}" if line.key else metered
     included = [a.quantity for a in line.adjustments if a.kind == "allowance" and a.quantity]
     if not included:
@@ -42,12 +47,14 @@ def _subject(line: RatedLine) -> str:
     return f"{subject}, {_readable(included[0].copy_abs())} of them included"
 
 
-def _part(part: Part, currency: str) -> str:
+def _part(part: Part, line: RatedLine, currency: str) -> str:
     if part.unit_amount is None:
         return f"{_money(part.flat_amount, currency)} {part.label}"
     quantity, price = _readable(part.quantity), _readable(part.unit_amount)
     if part.unit_size == HUNDRED and part.label.startswith(f"{price}%"):
         words = f"{price}% of {quantity}"
+    elif part.label.endswith(" days"):
+        words = f"{_readable(line.quantity)} at {price} for {part.label}"
     elif part.label.startswith("packages"):
         words = f"{quantity} {part.label} at {price}"
     else:

@@ -142,7 +142,12 @@ def rate_key(rate: MatrixRate) -> str:
     Characters of a value that mean something in the key are written as %XX, and a value that reads
     like a reserved key starts with '='; so two rates of a price never share a key.
     """
-    key = "/".join("*" if value is None else _escaped(value) for value in rate.match)
+    return match_key(rate.match)
+
+
+def match_key(match: Sequence[str | None]) -> str:
+    """Return the stable reference of the values that a rate matches."""
+    key = "/".join("*" if value is None else _escaped(value) for value in match)
     return f"={key}" if key in (DEFAULT, MINIMUM, "") else key
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from functools import lru_cache
+from itertools import count
 from zoneinfo import ZoneInfo
 
 from plans.rating.money import RatingError
@@ -106,6 +107,43 @@ def billing_period(*, anchor: date | None, zone: str, at: datetime) -> Period:
     return anchored_month(anchor=anchor, zone=zone, at=at)
 
 
+def months_after(anchor: date, months: int) -> date:
+    """Return the date so many months after the anchor, or before it, clamped to the month's end."""
+    years, month = divmod(anchor.month - 1 + months, 12)
+    year = anchor.year + years
+    return date(year, month + 1, min(anchor.day, monthrange(year, month + 1)[1]))
+
+
+def local_date(at: datetime, *, zone: str) -> date:
+    """Return the day of the zone that holds the instant. Raises NaiveDatetime, UnknownZone."""
+    return _utc(at).astimezone(_zone(zone)).date()
+
+
+def fee_dates(start: datetime, *, every_months: int, zone: str, within: Period) -> tuple[date, ...]:
+    """Return the days in a period on which a fee for `every_months` months ahead is due.
+
+    They are the day of the subscription's start in the zone and those every so many months after
+    it, clamped and counted from it each time. The first is due at the start itself, the others at
+    their local midnight; a day lies in the period if that instant does.
+
+    Raises ValueError for a number of months below 1, NaiveDatetime, UnknownZone.
+    """
+    if every_months < 1:
+        raise ValueError(f"A fee recurs every month or more seldom, not every {every_months}.")
+    first = local_date(start, zone=zone)
+    since = local_date(within.start, zone=zone)
+    passed = (since.year - first.year) * 12 + since.month - first.month
+    found = []
+    for nth in count(max(0, passed // every_months)):
+        day = months_after(first, nth * every_months)
+        at = _local_midnight(day, zone) if nth else _utc(start)
+        if at >= within.end:
+            break
+        if within.contains(at):
+            found.append(day)
+    return tuple(found)
+
+
 def share(part: Period, *, of: Period, zone: str) -> Fraction:
     """Return which share of a period a part of it is, counting every local day of the zone as one.
 
@@ -170,10 +208,7 @@ def _end_of_gap(before: datetime, after: datetime, zone: ZoneInfo) -> datetime:
 
 
 def _month_start(anchor: date, months: int, zone: str) -> datetime:
-    years, month = divmod(anchor.month - 1 + months, 12)
-    year = anchor.year + years
-    day = min(anchor.day, monthrange(year, month + 1)[1])
-    return _local_midnight(date(year, month + 1, day), zone)
+    return _local_midnight(months_after(anchor, months), zone)
 
 
 def _days(period: Period, zone: str) -> Fraction:

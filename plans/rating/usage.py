@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
-from plans.rating.money import total
+from plans.rating.money import ZERO, total
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +22,15 @@ class DayLevels:
     """A level, such as seats held, at the end of each local day of a span, in order.
 
     `first_day` is the number of the span's first day in its billing period, from 1;
-    `period_days` is how many days that whole period has.
+    `period_days` is how many days that whole period has. `highest_before` is the highest level on
+    the period's earlier days, where the span begins within it and the same price held before: what
+    was given up then is still paid where the price says "to the period's end".
     """
 
     levels: tuple[Decimal, ...]
     first_day: int
     period_days: int
+    highest_before: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +38,8 @@ class Usage:
     """A meter's quantity by cell, after the meter's own rounding.
 
     `transactions` are the events' values in time order, loaded only for the prices that need them.
-    `shares` are the quantities of the customer's workspaces, for an allowance of each; `days` is
-    the level by day, for seats.
+    `shares` are the quantities of the customer's workspaces, for an allowance of each; what belongs
+    to no workspace is a share of its own. `days` is the level by day, for seats.
     """
 
     cells: tuple[Cell, ...] = ()

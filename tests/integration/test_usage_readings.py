@@ -1,6 +1,6 @@
 """Whatever happened in whatever order, a reading is what a sum over all events by hand gives."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from plans.models import Customer, Meter, Workspace
 from tests.fixtures.usage import empty_usage, event
-from tests.integration.usage_model import reading
+from tests.integration.usage_model import day_levels, reading
 from usage.models import RollupState
 from usage.operations.ingest import ingest
 from usage.operations.rollup import roll_up
-from usage.queries import Window, read_usage, verify_rollups
+from usage.queries import DayWindow, Window, read_day_levels, read_usage, verify_rollups
 
 START = datetime(2026, 3, 27, tzinfo=UTC)
 HOURS = 24 * 12
@@ -37,6 +37,8 @@ METERS = [
     {"aggregation": "time_weighted", "value_property": "n", "dimensions": ["model"],
      "rounding": "nearest", "rounding_multiple": "0.5"},
 ]  # fmt: skip
+
+SEAT_METERS = [index for index, said in enumerate(METERS) if said["aggregation"] == "time_weighted"]
 
 # Whole hours and their edges, so that days, windows and events often meet at one instant.
 instants = st.builds(
@@ -120,6 +122,44 @@ def test_readings_equal_the_model(stage, history, spans, zone, late_meters):
             expected[ref] = found
     assert read_usage(asked).readings == expected
     assert verify_rollups() == []
+
+
+day_windows = st.lists(st.tuples(st.integers(-2, 14), st.integers(0, 9)), min_size=1, max_size=3)
+
+
+@given(
+    history=steps,
+    spans=day_windows,
+    zone=st.sampled_from(ZONES),
+    until=st.none() | instants,
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_levels_by_day_equal_the_model(stage, history, spans, zone, until):
+    customers, workspaces, reset = stage
+    reset()
+    Customer.objects.update(time_zone=zone)
+    for index in SEAT_METERS:
+        make_meter(index)
+    meters = list(Meter.objects.all())
+    happened = []
+    moves = [step for step in history if step[0] in ("use", "roll")]
+    for number, step in enumerate(moves):
+        act(step, number, happened)
+    expected, asked = {}, []
+    for ref, (offset, days) in enumerate(spans * 2):
+        customer = customers["c1" if ref < len(spans) else "c2"]
+        first = date(2026, 3, 27) + timedelta(days=offset)
+        asked.append(DayWindow(ref, customer.id, zone, first, days))
+        own = events_of(customer, happened, workspaces)
+        for meter in meters:
+            levels = day_levels(meter, own, zone=zone, first=first, days=days, until=until)
+            if levels is not None:
+                expected[ref, meter.id] = levels
+    found = read_day_levels(asked, meter_ids=[meter.id for meter in meters], until=until)
+    assert {key: levels for key, levels in found.items() if any(levels)} == {
+        key: levels for key, levels in expected.items() if any(levels)
+    }
+    assert found.keys() <= {(window.ref, meter.id) for window in asked for meter in meters}
 
 
 def act(step, number, happened):

@@ -1,7 +1,9 @@
 """The readings as a person would work them out by hand over all events; no SQL, no rollups."""
 
 from collections import defaultdict
+from datetime import timedelta
 from decimal import ROUND_DOWN, ROUND_HALF_UP, ROUND_UP, Decimal, localcontext
+from zoneinfo import ZoneInfo
 
 from usage.queries import Reading
 
@@ -64,6 +66,27 @@ def _reading(meter, events, start, end):
         tuple(sorted(joined.items())),
         tuple(sorted(workspaces.items(), key=lambda each: (each[0] is not None, each[0] or 0))),
     )
+
+
+def day_levels(meter, events, *, zone, first, days, until=None):
+    """Return the level at the end of each local day, or None; events: (time, workspace, data)."""
+    series = defaultdict(list)
+    for time, workspace, data in events:
+        value = counted(meter, data)
+        if value is not None and (until is None or time < until):
+            values = tuple(text(data.get(name)) for name in meter.dimensions)
+            series[values, workspace].append((time.astimezone(ZoneInfo(zone)).date(), time, value))
+    levels = []
+    for day in (first + timedelta(days=number) for number in range(days)):
+        so_far = [
+            max(each[1:] for each in found if each[0] <= day)[1]
+            for found in series.values()
+            if min(found)[0] <= day
+        ]
+        levels.append(sum(so_far, Decimal(0)) if so_far else None)
+    if all(level is None for level in levels):
+        return None
+    return tuple(level or Decimal(0) for level in levels)
 
 
 def amount(aggregation, found, start, end):

@@ -46,6 +46,10 @@ def _text(found: LineCount) -> Iterator[str]:
     yield from (f"  {step}" for step in _steps(line))
     yield ""
     yield f"Plan     {line.plan}, price {line.price_key}"
+    if line.phase:
+        yield f"Phase    {line.phase}"
+    if line.is_agreed:
+        yield "Price    agreed with the customer"
     if line.meter is not None:
         yield f"Meter    {line.meter.name} ({line.meter.key}), {line.meter.measures}"
     for cell in line.holds:

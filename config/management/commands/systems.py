@@ -39,12 +39,11 @@ class Command(BaseCommand):
         """Print one line for each system and `N of M`; exit with 1 unless all agree."""
         logging.getLogger("httpx").setLevel(logging.WARNING)
         now = timezone.now()
-        month = month_to_bill(now)
-        chosen = _chosen(systems, all_systems=read_systems(month=month))
+        chosen = _chosen(systems, all_systems=read_systems(month=month_to_bill(now)))
         run = f"systems.{now:%Y%m%d}.{secrets.token_hex(3)}"
         try:
             with _server(url) as (address, host):
-                outcomes = bill(chosen, url=address, host=host, run=run, month=month, now=now)
+                outcomes = bill(chosen, url=address, host=host, run=run, now=now)
         except ServeError as error:
             raise CommandError(f"{error} Or name a running server with --url.") from error
         except (SystemsStuck, OperationError, httpx.HTTPError) as error:

@@ -6,7 +6,7 @@ import pytest
 
 from billing.locks import Scope, claim_to_finalise
 from billing.statements.freshness import Drafted, find_stale
-from plans.models import Subscription
+from plans.models import Customer, Subscription
 from plans.operations.subscriptions import end_subscription
 from tests.fixtures.world import World, at
 
@@ -66,3 +66,48 @@ def test_a_new_version_within_the_period(drafted: World) -> None:
     plan.versions.update(effective_until=at(2024, 11, 15))
 
     assert stale_customers() == {"acme", "other"}
+
+
+AGREED = {"key": "jobs", "name": "Jobs", "model": "per_unit", "meter": "jobs", "amount": 2}
+
+
+@pytest.mark.parametrize(
+    ("start", "stale"), [(at(2024, 11, 1), {"acme"}), (at(2024, 11, 2), set())]
+)
+def test_an_agreed_price_for_what_begins_with_the_period(drafted: World, start, stale) -> None:
+    plan = Subscription.objects.first().plan
+    drafted.agree(Customer.objects.get(key="acme"), plan, AGREED, start=start)
+
+    assert stale_customers() == stale
+
+
+def test_an_agreed_price_that_ended_before_the_period_began(drafted: World) -> None:
+    plan = Subscription.objects.first().plan
+    for key, end in [("acme", at(2024, 11, 1)), ("other", at(2024, 11, 2))]:
+        customer = Customer.objects.get(key=key)
+        drafted.agree(customer, plan, AGREED, start=at(2024, 10, 5), end=end)
+
+    assert stale_customers() == {"other"}
+
+
+def test_a_pin_to_what_is_in_force(drafted: World) -> None:
+    in_force = Subscription.objects.first().plan.versions.get()
+    other = Customer.objects.get(key="other")
+    drafted.pin(other, in_force, start=at(2024, 11, 10), end=at(2024, 11, 20))
+
+    assert stale_customers() == set()
+
+
+def test_a_pin_to_another_version(drafted: World) -> None:
+    new = drafted.version(
+        Subscription.objects.first().plan, prices=PRICES, effective_from=at(2024, 12, 1)
+    )
+    drafted.pin(Customer.objects.get(key="other"), new, start=at(2024, 11, 20), end=None)
+
+    assert stale_customers() == {"other"}
+
+
+def test_phases_that_are_counted_from_elsewhere(drafted: World) -> None:
+    """Without phases it makes no difference, and nothing is read again."""
+    Subscription.objects.filter(customer__key="other").update(phases_from=at(2024, 9, 1))
+    assert stale_customers() == set()

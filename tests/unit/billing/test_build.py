@@ -1,9 +1,12 @@
 """The pure build: charges by segment, shares of workspaces, and corrections of earlier periods."""
 
+import dataclasses
 from datetime import UTC, datetime
 from decimal import Decimal as D
+from hashlib import sha256
 
 import pytest
+from msgspec.structs import replace
 
 from billing.statements import build as builder
 from billing.statements.build import build
@@ -12,6 +15,7 @@ from billing.statements.values import (
     Facts,
     LatePeriod,
     MeterUsage,
+    SeatDays,
     Segment,
     canonical,
     facts_from,
@@ -185,3 +189,149 @@ def test_facts_come_back_from_their_text_and_build_the_same_lines() -> None:
     assert canonical(again) == canonical(whole)
     known = terms(SETUP, JOBS, TOKENS)
     assert canonical(build(again, terms=known)) == canonical(build(whole, terms=known))
+
+
+TRIAL = rating.Phase("trial", "Trial", days=14, discount_percent=D(100))
+STEADY = rating.Phase("steady", "Steady")
+SUPPORT = rating.Price(key="support", name="Support", model=rating.Flat(D(7)), phases=("steady",))
+
+
+@pytest.mark.parametrize(
+    ("phase", "expected"),
+    [
+        ("trial", [("Platform", D(0), "Trial")]),
+        ("steady", [("Platform", D(30), "Steady"), ("Support", D(7), "Steady")]),
+        ("", [("Platform", D(30), "")]),
+    ],
+)
+def test_a_phase_has_its_own_prices_and_its_discount(phase, expected) -> None:
+    said = rating.Terms("USD", (PLATFORM, SUPPORT), phases=(TRIAL, STEADY))
+    draft = build(facts(replace(segment(), phase=phase)), terms={1: said})
+    assert [(line.description, line.amount, line.explanation.phase) for line in draft.lines] == (
+        expected
+    )
+
+
+YEARLY = rating.Price(key="yearly", name="Yearly", model=rating.Flat(D(100)), every_months=12)
+
+
+@pytest.mark.parametrize(
+    ("subscribed", "expected"),
+    [
+        (datetime(2024, 12, 15, tzinfo=UTC), D(100)),
+        (datetime(2022, 12, 31, 23, tzinfo=UTC), D(100)),
+        (datetime(2024, 11, 30, 23, tzinfo=UTC), D(0)),
+        (datetime(2025, 1, 1, tzinfo=UTC), D(0)),
+    ],
+)
+def test_a_yearly_fee_is_due_whole_in_the_month_of_its_day(subscribed, expected) -> None:
+    part = replace(segment(), subscribed=subscribed, whole_end=datetime(2025, 3, 1, tzinfo=UTC))
+    assert build(facts(part), terms=terms(YEARLY)).total == expected
+
+
+AGREED = rating.Price(
+    key="jobs", name="Jobs", meter="jobs", unit="jobs", model=rating.PerUnit(D(1))
+)
+
+
+def test_an_agreed_price_stands_where_that_of_the_plan_stood_and_is_marked() -> None:
+    part = replace(segment(jobs("150")), agreed=(8, 9))
+    other = rating.Price(key="unknown", name="Nothing", model=rating.Flat(D(999)))
+    draft = build(facts(part), terms=terms(JOBS, PLATFORM), agreed={8: other, 9: AGREED})
+    assert [(line.description, line.amount, line.explanation.agreed) for line in draft.lines] == [
+        ("Jobs", D(150), 9),
+        ("Platform", D(30), None),
+    ]
+    with pytest.raises(KeyError):
+        build(facts(part), terms=terms(JOBS, PLATFORM), agreed={9: AGREED})
+
+
+def test_an_agreed_price_is_withdrawn_under_its_own_name() -> None:
+    billed = Billed(1, "jobs", "", NOVEMBER, D(5), D(5), D(5))
+    part = replace(segment(start=NOVEMBER, end=DECEMBER), agreed=(9,))
+    late = LatePeriod(4, "acme-0001", (part,), (billed,))
+    agreed = {9: dataclasses.replace(AGREED, name="Jobs as agreed")}
+    (line,) = build(facts(late=(late,)), terms=terms(JOBS), agreed=agreed).lines
+    assert (line.description, line.amount, line.meter) == ("Jobs as agreed", D(-5), "jobs")
+    assert (line.explanation.agreed, line.explanation.rated) == (9, 0)
+
+
+SEATS = rating.Price(
+    key="seats", name="Seats", meter="seats", unit="seats", model=rating.Seats(D(31))
+)
+
+
+def held(*levels: int, before: int = 0) -> MeterUsage:
+    days = SeatDays(tuple(D(level) for level in levels), D(before))
+    return MeterUsage("seats", (((), D(1_000_000)),), (("alpha", D(1_000_000)),), (), days)
+
+
+def test_seats_are_billed_by_day_and_have_no_shares_of_seconds() -> None:
+    draft = build(facts(segment(held(*[2] * 10, *[3] * 21))), terms=terms(SEATS))
+    assert [(line.description, line.line_key, line.amount) for line in draft.lines] == [
+        ("2 seats", "", D(62)),
+        ("1 seat from day 11, 21 of 31 days", "day-11", D(21)),
+    ]
+    assert all(line.explanation.workspaces == () for line in draft.lines)
+
+
+def test_seats_that_were_given_up_before_a_change_are_paid_after_it() -> None:
+    whole = (DECEMBER, JANUARY)
+    part = segment(held(*[2] * 21, before=5), start=datetime(2024, 12, 11, tzinfo=UTC), whole=whole)
+    (line,) = build(facts(part), terms=terms(SEATS)).lines
+    assert (line.description, line.amount) == ("5 seats from day 11, 21 of 31 days", D(105))
+
+
+def test_nobody_held_a_seat() -> None:
+    assert build(facts(segment()), terms=terms(SEATS)).lines == ()
+
+
+def test_a_service_class_line_holds_the_values_of_its_class() -> None:
+    classes = (rating.ServiceClass("std", "Standard"), rating.ServiceClass("fast", "Fast", D(2)))
+    price = rating.Price(
+        key="tokens", name="Tokens", meter="tokens", dimensions=("model", "queue"), unit="tokens",
+        model=rating.PerUnit(D("0.01")), class_dimension="queue", classes=classes,
+    )  # fmt: skip
+    cells = ((("a", "fast"), D(100)), (("a", "std"), D(10)), (("b", "fast"), D(50)))
+    lines = build(facts(segment(MeterUsage("tokens", cells))), terms=terms(price)).lines
+    assert [(line.description, line.amount, line.explanation.cells) for line in lines] == [
+        ("Tokens, Standard", D("0.10"), (("a", "std"),)),
+        ("Tokens, Fast", D(3), (("a", "fast"), ("b", "fast"))),
+    ]
+
+
+def test_each_workspace_uses_its_own_allowance() -> None:
+    price = dataclasses.replace(
+        JOBS, model=rating.PerUnit(D(1)), allowance=D(10), allowance_per="workspace"
+    )
+    draft = build(facts(segment(jobs("29", alpha="4", beta="25"))), terms=terms(price))
+    assert (draft.lines[0].quantity, draft.total) == (D(15), D(15))
+
+
+FROZEN = (
+    '{"customer":"acme","currency":"USD","zone":"UTC","start":"2024-12-01T00:00:00Z",'
+    '"end":"2025-01-01T00:00:00Z","segments":[[1,"digest","2024-12-01T00:00:00Z",'
+    '"2024-12-16T00:00:00Z","2024-12-01T00:00:00Z","2025-01-01T00:00:00Z",false,[["jobs",'
+    '[[[],"150"]],[["alpha","100"],["beta","50"]],[]]]],[1,"digest","2024-12-16T00:00:00Z",'
+    '"2025-01-01T00:00:00Z","2024-12-01T00:00:00Z","2025-01-01T00:00:00Z",false,[]]],'
+    '"unpriced":[["fax","12"]],"late":[[7,"acme-0001",[[1,"digest","2024-11-01T00:00:00Z",'
+    '"2024-12-01T00:00:00Z","2024-11-01T00:00:00Z","2024-12-01T00:00:00Z",true,[["jobs",'
+    '[[[],"30"]],[],[]]]]],[[1,"jobs","","2024-11-01T00:00:00Z","20","15","1.50"],'
+    '[1,"platform","","2024-11-01T00:00:00Z","0","1","30"]]]]}'
+)
+FROZEN_LINES = "5b5e840bdaa9d7d49e52c85ed91cf85d4b07cc560db72376841f858a2450a12f"
+
+
+def test_facts_that_were_frozen_before_there_were_phases_still_give_the_same_bytes() -> None:
+    """Both were written by the version of November 2026, before terms could change in time."""
+    price = dataclasses.replace(JOBS, allowance=D(5))
+    draft = build(facts_from(FROZEN), terms=terms(PLATFORM, price))
+    assert sha256(canonical(draft.lines).encode()).hexdigest() == FROZEN_LINES
+    assert draft.total == D("43.38")
+
+
+def test_facts_are_read_back_as_they_were_written() -> None:
+    part = replace(
+        segment(jobs("3"), held(1, 2, before=4)), phase="trial", subscribed=DECEMBER, agreed=(3, 5)
+    )
+    assert facts_from(canonical(facts(part))) == facts(part)

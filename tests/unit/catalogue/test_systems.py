@@ -4,7 +4,7 @@ The metering here is a plain loop over the events, written against DESIGN and no
 that meters in the database: `manage.py systems` is the proof of that one.
 """
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_CEILING, Decimal
 from pathlib import Path
 
@@ -63,6 +63,24 @@ def metered(meter, used):
     return rating.Usage(cells=cells), shares
 
 
+def seats_by_day(meter, used, *, start, end):
+    """The level at the end of each day of a whole period, for events of the customer itself."""
+    days = (end - start).days
+    ends = [start + timedelta(days=number) for number in range(1, days + 1)]
+    levels = [
+        next(
+            (
+                Decimal(event.data[meter.value_property])
+                for event in sorted(used, key=lambda event: event.time, reverse=True)
+                if event.time < day_end
+            ),
+            Decimal(0),
+        )
+        for day_end in ends
+    ]
+    return rating.Usage(days=rating.DayLevels(tuple(levels), 1, days))
+
+
 def statement(plan, used, *, start, end, first):
     lines = []
     for version, since, until in segments(plan, start, end):
@@ -74,6 +92,8 @@ def statement(plan, used, *, start, end, first):
             usage, shares = rating.Usage(), {}
             if price.meter:
                 usage, shares = metered(meters[price.meter], inside)
+            if isinstance(price.model, rating.Seats):
+                usage = seats_by_day(meters[price.meter], inside, start=since, end=until)
             for line in rating.rate(price, usage, currency=terms.currency):
                 lines.append((price.key, line, shares))  # noqa: PERF401
     return lines
@@ -83,10 +103,10 @@ def statement(plan, used, *, start, end, first):
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_a_system_comes_to_its_statement(path, month):
     system = read_system(path, month=month)
-    (plan,) = catalogue_of([system]).plans
+    plan = next(each for each in catalogue_of([system]).plans if each.key == system.plan)
     used = list(events(system))
     counted = 0
-    for index, (start, end) in enumerate(periods(month, len(system.expected))):
+    for index, (start, end) in enumerate(periods(system.month, len(system.expected))):
         expected = system.expected[index]
         lines = statement(plan, used, start=start, end=end, first=index == 0)
         assert [
@@ -105,15 +125,46 @@ def test_a_system_comes_to_its_statement(path, month):
     assert counted == len(used), "an event lies outside the months that are billed"
 
 
-def test_the_thirteen_are_there():
+def test_the_seventeen_are_there():
     systems = [read_system(path, month=MONTHS[0]) for path in FILES]
     assert {system.system for system in systems} == {
-        "S01", "S01-package", "S02", "S04", "S04b", "S05", "S09", "S10", "S10-volume", "S12",
-        "S19", "S20", "S23",
+        "S01", "S01-package", "S02", "S04", "S04b", "S05", "S06", "S07c", "S09", "S10",
+        "S10-volume", "S11", "S12", "S19", "S20", "S22", "S23",
     }  # fmt: skip
     assert all(len(list(events(system))) <= 11_000 for system in systems)
     catalogue = catalogue_of(systems)
-    assert {plan.key for plan in catalogue.plans} == {system.plan for system in systems}
+    others = {"s07c.professional", "s07c.enterprise", "s11.ultimate", "s22.basic", "s22.enterprise"}
+    assert {plan.key for plan in catalogue.plans} == {system.plan for system in systems} | others
+
+
+@pytest.mark.parametrize(
+    ("month", "chosen"),
+    [
+        (date(2026, 8, 1), date(2026, 6, 1)),
+        (date(2026, 9, 1), date(2026, 9, 1)),
+        (date(2026, 3, 1), date(2025, 11, 1)),
+    ],
+)
+def test_a_system_that_needs_thirty_days_has_the_last_month_of_them(month, chosen):
+    assert read_system(FOLDER / "s11.yaml", month=month).month == chosen
+    assert read_system(FOLDER / "s10.yaml", month=month).month == month
+
+
+FEATURES = {
+    "s22.basic": {"batch", "standard"},
+    "s22.professional": {"batch", "standard", "realtime", "premium"},
+    "s22.enterprise": {"batch", "standard", "realtime", "premium", "custom", "dedicated"},
+}
+
+
+def test_each_plan_grants_its_features():
+    system = read_system(FOLDER / "s22.yaml", month=MONTHS[0])
+    granted = {
+        plan.key: {key.removeprefix("s22.") for key in plan.versions[0].grants.features}
+        for plan in catalogue_of([system]).plans
+    }
+    assert granted == FEATURES
+    assert {key.removeprefix("s22.") for key in system.features} == FEATURES["s22.professional"]
 
 
 def test_an_event_exactly_at_a_new_price_is_the_new_ones():

@@ -53,6 +53,18 @@ def test_each_difference_in_a_line_is_said(changed, said):
     assert differences([billed], [WANTED]) == [said]
 
 
+def test_features_are_compared_where_they_are_stated():
+    granting = BILLED._replace(features=frozenset({"batch"}))
+    assert differences([granting], [WANTED]) == []
+    assert differences([granting], [WANTED], features=("batch",)) == []
+    assert differences([granting], [WANTED], features=("batch", "premium")) == [
+        "the features: batch instead of batch, premium"
+    ]
+    assert differences([BILLED], [WANTED], features=("batch",)) == [
+        "the features: none instead of batch"
+    ]
+
+
 @pytest.mark.parametrize(
     ("billed", "said"),
     [

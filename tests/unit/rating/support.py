@@ -65,6 +65,7 @@ def decimals(low, high, places):
 quantities = decimals(0, 10**15, 6)
 small_quantities = decimals(0, 1000, 2)
 unit_amounts = decimals(0, 1000, 12)
+shares = st.one_of(st.just(1), st.fractions(0, 1, max_denominator=31))
 flat_amounts = st.one_of(st.just(D(0)), decimals(0, 1000, 2))
 sizes = st.sampled_from([D(1), D(1000), D(3600), D(1_000_000), D(7)])
 bounds = st.lists(st.integers(1, 10**6), max_size=4, unique=True).map(

@@ -2,10 +2,11 @@
 
 import pytest
 
+from plans.rating.allowance import AllowanceOnTransactions
 from plans.rating.charge import NegativeQuantity
 from plans.rating.money import total
 from plans.rating.percentage import MissingTransactions, Percentage, TransactionsDoNotAddUp
-from plans.rating.rate import AllowanceOnTransactions, rate
+from plans.rating.rate import rate
 from plans.rating.usage import Cell, Usage
 from tests.unit.rating.support import D, metered, one_line, parts_of, used
 

@@ -18,7 +18,9 @@ from plans.rating.periods import (
     anchored_month,
     billing_period,
     calendar_month,
+    fee_dates,
     local_midnight,
+    months_after,
     share,
 )
 
@@ -274,3 +276,74 @@ def test_time_weighs_something_even_while_clocks_strike_an_hour_twice(zone):
     edges = [start + timedelta(minutes=30 * step) for step in range(48 * 60)]
     found = [share(Period(a, b), of=year, zone=zone) for a, b in itertools.pairwise(edges)]
     assert min(found) > 0
+
+
+def _month(year, month, zone="UTC"):
+    return calendar_month(zone=zone, at=datetime(year, month, 15, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("every_months", "within", "due"),
+    [
+        (12, (2026, 1), [date(2026, 1, 31)]),
+        (12, (2026, 2), []),
+        (12, (2027, 1), [date(2027, 1, 31)]),
+        (12, (2025, 1), []),
+        (1, (2026, 2), [date(2026, 2, 28)]),
+        (1, (2026, 3), [date(2026, 3, 31)]),
+        (3, (2026, 4), [date(2026, 4, 30)]),
+        (3, (2026, 5), []),
+        (3, (2026, 7), [date(2026, 7, 31)]),
+        (25, (2028, 2), [date(2028, 2, 29)]),
+    ],
+)
+def test_a_fee_is_due_at_the_start_and_every_so_many_months_after_it(every_months, within, due):
+    start = datetime(2026, 1, 31, 14, 30, tzinfo=UTC)
+    found = fee_dates(start, every_months=every_months, zone="UTC", within=_month(*within))
+    assert list(found) == due
+
+
+def test_the_first_fee_is_due_at_the_start_and_not_at_its_midnight():
+    start = datetime(2026, 1, 31, 14, 30, tzinfo=UTC)
+    before = Period(datetime(2026, 1, 1, tzinfo=UTC), start)
+    opening = Period(start, datetime(2026, 2, 1, tzinfo=UTC))
+    assert fee_dates(start, every_months=12, zone="UTC", within=before) == ()
+    assert fee_dates(start, every_months=12, zone="UTC", within=opening) == (date(2026, 1, 31),)
+
+
+def test_a_fee_is_due_on_the_zones_day():
+    start = datetime(2026, 1, 31, 23, 30, tzinfo=UTC)
+    within = _month(2026, 2, "Europe/Berlin")
+    assert fee_dates(start, every_months=6, zone="Europe/Berlin", within=within) == (
+        date(2026, 2, 1),
+    )
+    assert fee_dates(start, every_months=6, zone="UTC", within=within) == (date(2026, 1, 31),)
+
+
+def test_fees_recur_every_month_at_most():
+    with pytest.raises(ValueError, match="not every 0"):
+        fee_dates(
+            datetime(2026, 1, 1, tzinfo=UTC), every_months=0, zone="UTC", within=_month(2026, 1)
+        )
+
+
+@given(
+    st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC)),
+    st.integers(1, 36),
+    st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata"]),
+    st.lists(st.integers(0, 5000), min_size=1, max_size=8, unique=True),
+)
+def test_every_fee_is_due_once_however_the_time_is_cut(start, every_months, zone, cuts):
+    end = start + timedelta(days=5001)
+    bounds = [start, *(start + timedelta(days=cut, hours=7) for cut in sorted(cuts)), end]
+    terms = {"every_months": every_months, "zone": zone}
+    pieces = [
+        day
+        for one, other in itertools.pairwise(bounds)
+        for day in fee_dates(start, within=Period(one, other), **terms)
+    ]
+    assert pieces == list(fee_dates(start, within=Period(start, end), **terms))
+    first = start.astimezone(ZoneInfo(zone)).date()
+    assert pieces == [months_after(first, index * every_months) for index in range(len(pieces))]
+    after = months_after(first, len(pieces) * every_months)
+    assert local_midnight(after, zone=zone) >= end

@@ -28,6 +28,7 @@ from tests.unit.rating.support import (
     prices,
     quantities,
     rising_tier_lists,
+    shares,
     sizes,
     small_quantities,
     tier_lists,
@@ -35,7 +36,6 @@ from tests.unit.rating.support import (
     used,
 )
 
-shares = st.one_of(st.just(1), st.fractions(0, 1, max_denominator=31))
 currencies = st.sampled_from(["JPY", "USD", "KWD"])
 values = st.sampled_from(["a", "b", "c", ""])
 matrix_rates = st.lists(
