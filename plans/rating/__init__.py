@@ -2,7 +2,10 @@
 
 from plans.rating.adjustments import Adjustment
 from plans.rating.allowance import BeyondAllowance
+from plans.rating.changes import Change
 from plans.rating.charge import Part
+from plans.rating.compare import Comparison, Effect, PriceChanged, PriceListed, compare
+from plans.rating.curve import Point, curve
 from plans.rating.event_amount import EventAmount
 from plans.rating.explain import in_words
 from plans.rating.flat import Flat
@@ -25,6 +28,7 @@ from plans.rating.periods import (
 from plans.rating.phases import WHOLE_LIFE, PhaseSpan, in_phase, phase_at, phase_spans
 from plans.rating.prices import ChargeModel, Limit, Overage, Phase, Price, ServiceClass, Terms
 from plans.rating.rate import line_key, rate
+from plans.rating.samples import sample_usage, samples
 from plans.rating.seats import Seats
 from plans.rating.tiers import Tier
 from plans.rating.usage import Cell, DayLevels, Usage
@@ -36,8 +40,11 @@ __all__ = [
     "Adjustment",
     "BeyondAllowance",
     "Cell",
+    "Change",
     "ChargeModel",
+    "Comparison",
     "DayLevels",
+    "Effect",
     "EventAmount",
     "Flat",
     "Graduated",
@@ -54,7 +61,10 @@ __all__ = [
     "Period",
     "Phase",
     "PhaseSpan",
+    "Point",
     "Price",
+    "PriceChanged",
+    "PriceListed",
     "Problem",
     "RatedLine",
     "RatingError",
@@ -65,6 +75,8 @@ __all__ = [
     "Usage",
     "Volume",
     "billing_period",
+    "compare",
+    "curve",
     "fee_dates",
     "in_phase",
     "in_words",
@@ -78,6 +90,8 @@ __all__ = [
     "problems_in_terms",
     "rate",
     "round_money",
+    "sample_usage",
+    "samples",
     "share",
     "split",
 ]
