@@ -14,6 +14,7 @@ from unfold.decorators import action, display
 
 from plans.admin.action_forms import PortalUserForm
 from plans.admin.actions import ActionPage, answer, sent
+from plans.admin.agreed_prices import agreed_context, agreed_urls
 from plans.admin.base import HouseAdmin, label_input
 from plans.admin.customer_pages import links_of, page_urls, pages_of, subscriptions_of
 from plans.models import Customer, Membership, Subject, Subscription, Workspace
@@ -76,8 +77,8 @@ class CustomerAdmin(HouseAdmin):
     )  # fmt: skip
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the pages about subscriptions."""
-        return [*page_urls(self), *super().get_urls()]
+        """Add the pages about subscriptions and agreed prices."""
+        return [*page_urls(self), *agreed_urls(self), *super().get_urls()]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Customer]:
         """Name the present plan by a subquery."""
@@ -149,9 +150,11 @@ class CustomerAdmin(HouseAdmin):
 
 def _context(request: HttpRequest, customer: Customer) -> dict[str, Any]:
     members = Membership.objects.filter(customer=customer).select_related("user")
+    now = timezone.now()
     return {
+        **agreed_context(request, customer, now=now),
         "subtitle": "",
-        "subscriptions": subscriptions_of(request, customer, now=timezone.now()),
+        "subscriptions": subscriptions_of(request, customer, now=now),
         "subscription_pages": pages_of(request, customer),
         "portal_users": [member.user for member in members.order_by("user__username")],
         "links": links_of(customer),
