@@ -122,6 +122,8 @@ class _Page:
         self.name = row.name
         self.listed: Mapping[str, Any] = price_content(rows)
         self.terms: VersionTerms = version_terms(self.version)
+        listed = next(price for price in self.terms.terms.prices if price.key == key)
+        self.listed_words = summary(listed, currency=customer.currency)
         self.back = reverse("admin:plans_customer_change", args=[customer.pk])
 
     def form(self, *args: Any, **kwargs: Any) -> AgreedPriceForm:

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 from playwright.sync_api import expect
 
-from billing.staff import EDITOR
-from plans.models import Subscription
+from billing.staff import APPROVER, EDITOR
+from plans.models import PriceOverride, Subscription
 from plans.operations.subscriptions import subscribe
 from plans.queries import period_of
 from tests.browser.test_plan_editor import dark, press_until_focused
@@ -128,3 +128,28 @@ def test_a_subscription_is_cancelled_by_the_keyboard_alone(signed_in_page, staff
     page.keyboard.press("Enter")
     expect(page.get_by_text("Acme leaves Starter on")).to_be_visible()
     assert Subscription.objects.get().ends_at is not None
+
+
+def test_a_price_is_agreed_beside_the_list_price(signed_in_page, staff, acme, screenshot):
+    page = signed_in_page(staff(APPROVER))
+    page.goto(customer_page(acme))
+    page.get_by_role("link", name="Agree on a price").click()
+    page.get_by_role("link", name="Agree on another price: Jobs").click()
+    screenshot("1-form")
+    page.get_by_label("Price, USD").fill("0.08")
+    page.get_by_label("Included quantity").fill("200")
+    page.get_by_label("Why").fill("A contract for two years.")
+    expect(page.get_by_text("200 jobs included").first).to_be_visible()
+    screenshot("2-compared")
+    dark(page)
+    screenshot("2-compared-dark")
+    page.get_by_role("button", name="Agree on this price").dblclick()
+    expect(page.get_by_text("A price of Jobs is agreed with Acme")).to_be_visible()
+    assert PriceOverride.objects.get().content["amount"] == "0.08"
+    page.get_by_role("heading", name="Agreed prices").scroll_into_view_if_needed()
+    screenshot("3-customer")
+
+    version = acme.starter.versions.get()
+    page.goto(f"/admin/plans/planversion/{version.pk}/change/")
+    expect(page.get_by_text("For these customers another price stands in")).to_be_visible()
+    screenshot("4-version")

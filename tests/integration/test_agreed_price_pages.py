@@ -90,6 +90,7 @@ def test_a_fee_is_compared_and_agreed_on(approver, plans):
     text = approver.get(address(plans, "fee")).content.decode()
     assert 'value="310"' in text
     assert 'value="2025-02-01"' in text, "the next period is proposed"
+    assert "The list price: 310.00 USD a period." in text
     text = look(approver, plans, "fee", amount="250")
     for words in ("310.00 USD", "250.00 USD", "\N{MINUS SIGN}60.00 USD", "Agree on this price"):
         assert words in text, words

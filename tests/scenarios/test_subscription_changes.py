@@ -16,7 +16,9 @@ from billing.subscription_preview import (
     preview_change,
     refuse_finalised,
 )
-from plans.models import Subscription
+from plans.models import Meter, Phase, Price, Subscription
+from plans.operations.overrides import agree_price, end_agreed_price
+from plans.operations.publishing import publish_version
 from plans.operations.subscription_changes import (
     SubscriptionOver,
     cancel_subscription,
@@ -25,8 +27,10 @@ from plans.operations.subscription_changes import (
     withdraw_subscription,
 )
 from plans.operations.subscriptions import subscribe
+from plans.operations.versions import add_grants, add_price, create_plan, start_version
 from plans.queries import period_of
-from tests.fixtures.world import World, at
+from plans.terms import GrantRows
+from tests.fixtures.world import EVER, World, at
 
 STARTER = {"key": "platform", "name": "Starter fee", "model": "flat", "amount": D(31)}
 SCALE = {"key": "platform", "name": "Scale fee", "model": "flat", "amount": D(310)}
@@ -378,3 +382,89 @@ def test_a_refusal_in_a_preview_is_the_operations_own(world: World) -> None:
     with pytest.raises(SubscriptionOver):
         preview_change(customer=plans.acme, anchor_date=None, act=change, at=now, now=now)
     assert everything() == before
+
+
+def test_an_agreed_price_is_on_the_statement_through_a_new_version_until_it_ends(
+    world: World,
+) -> None:
+    """20 January: Starter's jobs at 0.06 from February on, until April; a new version in March."""
+    plans = Plans(world)
+    agreed = agree_price(
+        customer=plans.acme, plan=plans.starter, starts_at=FEBRUARY, by=None,
+        content={"key": "jobs", "name": "Jobs", "model": "per_unit", "meter": "jobs",
+                 "amount": "0.06"},
+        reason="A long contract.", now=at(2025, 1, 20),
+    )  # fmt: skip
+    dearer = {
+        "key": "jobs", "name": "Jobs", "model": "per_unit", "meter": Meter.objects.get(),
+        "amount": D("0.20"),
+    }  # fmt: skip
+    world.version(plans.starter, prices=(STARTER, dearer), effective_from=MARCH)
+    for month in (1, 2, 3, 4):
+        world.use("acme", time=at(2025, month, 10), times=10)
+    end_agreed_price(agreed=agreed, ends_at=APRIL, now=at(2025, 3, 20))
+    months = billed(world, until=at(2025, 5, 1))
+    assert [dict(month)["Jobs"] for month in months] == [D(1), D("0.60"), D("0.60"), D(2)]
+
+
+def test_a_preview_knows_what_was_agreed(world: World) -> None:
+    plans = Plans(world)
+    agree_price(
+        customer=plans.acme, plan=plans.scale, starts_at=FEBRUARY, by=None,
+        content={"key": "platform", "name": "Scale fee", "model": "flat", "amount": "200"},
+        reason="To win them over.", now=at(2025, 1, 20),
+    )  # fmt: skip
+
+    def change():
+        change_plan(
+            subscription=plans.subscription, to_plan=plans.scale, at=FEBRUARY, now=at(2025, 1, 20)
+        )
+
+    preview = plans.preview(change, at=FEBRUARY, now=at(2025, 1, 20))
+    _, february, march = preview.periods
+    assert amounts(february.after) == [("Scale fee", D(200)), ("Setup", D(50))]
+    assert amounts(march.after) == [("Scale fee", D(200))]
+    change()
+    assert billed(world, until=APRIL)[1:] == [amounts(february.after), amounts(march.after)]
+
+
+def test_a_change_begins_no_second_trial_and_a_waived_setup_is_not_billed(world: World) -> None:
+    """Both plans are free for 14 days; Acme began on 8 January, so its trial ends on the 22nd."""
+    starter = trial_plan("starter", STARTER)
+    scale = trial_plan("scale", SCALE, SETUP)
+    acme = world.customer()
+    subscription = subscribe(
+        customer=acme, plan=starter, starts_at=at(2025, 1, 8), now=at(2025, 1, 8)
+    )
+    now = at(2025, 1, 26)
+
+    def change(**said):
+        change_plan(subscription=subscription, to_plan=scale, at=now, now=now, **said)
+
+    def running(**said):
+        return preview_change(
+            customer=acme, anchor_date=None, act=lambda: change(**said), at=now, now=now
+        ).running.after
+
+    free, steady = ("Starter fee", D(0)), ("Starter fee", D(4))
+    assert amounts(running(phases_begin_anew=True, setup_waived=True)) == [
+        free, steady, ("Scale fee", D(0)),
+    ]  # fmt: skip
+    assert ("Setup", D(50)) in amounts(running())
+    after = running(setup_waived=True)
+    assert amounts(after) == [free, steady, ("Scale fee", D(60))]
+    change(setup_waived=True)
+    assert billed(world, until=FEBRUARY) == [amounts(after)]
+
+
+def trial_plan(key, *prices):
+    plan = create_plan(key=key, name=key.title())
+    version = start_version(plan=plan, currency="USD")
+    for said in prices:
+        add_price(version=version, price=Price(**said))
+    trial = Phase(key="trial", name="Trial", days=14, discount_percent=100)
+    add_grants(
+        version=version, grants=GrantRows(phases=[trial, Phase(key="steady", name="Steady")])
+    )
+    publish_version(version=version, effective_from=EVER, by=None, now=EVER)
+    return plan
