@@ -95,13 +95,12 @@ def _segment_lines(segments: Iterable[Segment], *, facts: Facts, by: PricedBy) -
         phase = _phase(by.terms[segment.version], segment.phase)
         for standing in _standing(segment, phase=phase, by=by):
             price = standing.price
-            if not _is_due(price, segment, zone=facts.zone):
+            is_seldom = price.once or price.every_months > 1
+            if is_seldom and not _is_due(price, segment, zone=facts.zone):
                 continue
             usage = used.get(price.meter or "", _NO_USAGE)
             value = _usage(price, usage, segment=segment, zone=facts.zone)
-            # A fee for several months ahead is due whole, whatever part of this one it falls in.
-            part = share if price.every_months == 1 else _WHOLE
-            rated = rating.rate(price, value, currency=facts.currency, share=part)
+            rated = rating.rate(price, value, currency=facts.currency, share=share)
             yield from _lines(rated, standing, usage, segment=segment, phase=phase)
 
 
@@ -109,28 +108,36 @@ def _phase(terms: rating.Terms, key: str) -> rating.Phase:
     return next((phase for phase in terms.phases if phase.key == key), rating.WHOLE_LIFE)
 
 
-def _standing(segment: Segment, *, phase: rating.Phase, by: PricedBy) -> Iterator[_Standing]:
-    """Yield the prices that hold in a segment, as they stand there, in the order of the terms."""
+def _standing(segment: Segment, *, phase: rating.Phase, by: PricedBy) -> list[_Standing]:
+    """Return the prices that hold in a segment, as they stand there, in the order of the terms."""
     terms, ids = by.terms[segment.version], dict[str, int]()
+    if phase is rating.WHOLE_LIFE and not segment.agreed:
+        return [_Standing(price, None) for price in terms.prices if not price.phases]
     if segment.agreed:
         ids = {by.agreed[one].key: one for one in segment.agreed}
         terms = with_agreed(terms, [by.agreed[one] for one in segment.agreed])
-    for price in terms.prices:
-        standing = rating.in_phase(price, phase)
-        if standing is not None:
-            yield _Standing(standing, ids.get(price.key))
+    found = ((rating.in_phase(price, phase), ids.get(price.key)) for price in terms.prices)
+    return [_Standing(price, agreed) for price, agreed in found if price is not None]
 
 
 def _is_due(price: rating.Price, segment: Segment, *, zone: str) -> bool:
-    """Say whether a price is due in a segment: all are but those of fees that recur more seldom."""
+    """Say whether a fee that is not due in each period is due in a segment."""
     if price.once:
         return segment.opens
-    if price.every_months == 1:
-        return True
     assert segment.subscribed is not None, "there were no such fees when it was frozen"
     within = rating.Period(segment.start, segment.end)
     start, months = segment.subscribed, price.every_months
     return bool(rating.fee_dates(start, every_months=months, zone=zone, within=within))
+
+
+def _usage(price: rating.Price, usage: MeterUsage, *, segment: Segment, zone: str) -> rating.Usage:
+    cells = tuple(rating.Cell(dimensions, quantity) for dimensions, quantity in usage.cells)
+    if isinstance(price.model, rating.Seats):
+        return rating.Usage(days=day_levels(usage.days, segment=segment, zone=zone))
+    if price.allowance_per == "workspace":
+        shares = tuple(quantity for _, quantity in usage.workspaces)
+        return rating.Usage(cells=cells, transactions=usage.transactions, shares=shares)
+    return rating.Usage(cells=cells, transactions=usage.transactions)
 
 
 def _usage(price: rating.Price, usage: MeterUsage, *, segment: Segment, zone: str) -> rating.Usage:

@@ -113,10 +113,11 @@ def load_facts(periods: Sequence[Period], *, usage_until: datetime | None = None
 
 # The columns of _Row. Versions that have no pin and no gap are all that most subscriptions have.
 _SLICES = """
-SELECT w.ref, s.id, s.plan_id, s.anchor_date, s.starts_at, coalesce(s.phases_from, s.starts_at),
-       s.setup_waived, greatest(s.starts_at, w.start), least(s.ends_at, w."end"),
-       v.id, greatest(s.starts_at, w.start, v.effective_from),
-       least(s.ends_at, w."end", v.effective_until)
+SELECT w.ref, s.id, s.plan_id, s.anchor_date, s.starts_at, s.phases_from, s.setup_waived, v.id,
+       greatest(s.starts_at, w.start, v.effective_from),
+       least(s.ends_at, w."end", v.effective_until),
+       nullif(greatest(s.starts_at, w.start), greatest(s.starts_at, w.start, v.effective_from)),
+       nullif(least(s.ends_at, w."end"), least(s.ends_at, w."end", v.effective_until))
 FROM unnest(%(ids)s::bigint[], %(customers)s::bigint[], %(currencies)s::text[],
             %(starts)s::timestamptz[], %(ends)s::timestamptz[])
      AS w(ref, customer_id, currency, start, "end")
@@ -133,8 +134,9 @@ ORDER BY w.ref, s.starts_at, v.effective_from
 class _Row(NamedTuple):
     """A version in force for a subscription in a period; no version where there is none at all.
 
-    ``start`` to ``end`` is the subscription's part of the period, ``since`` to ``until`` the
-    version's part of that.
+    ``since`` to ``until`` is the version's part of the subscription's part of the period. That one
+    begins at ``start`` and ends at ``end``, which are said where they differ: most rows have few
+    times to read.
     """
 
     ref: int
@@ -142,13 +144,13 @@ class _Row(NamedTuple):
     plan: int
     anchor: date | None
     subscribed: datetime
-    phases_from: datetime
+    phases_from: datetime | None
     setup_waived: bool
-    start: datetime
-    end: datetime
     version: int | None
     since: datetime
     until: datetime
+    start: datetime | None
+    end: datetime | None
 
 
 def slices_of(
@@ -215,13 +217,15 @@ def _subscription_slices(
     zone: str,
 ) -> Iterator[_Slice]:
     """Return the slices of one subscription; together they fill its part of the period."""
-    said = rows[0]
+    said, last = rows[0], rows[-1]
     in_force = [
         Stretch(row.version, row.since, row.until) for row in rows if row.version is not None
     ]
-    found = stretches(start=said.start, end=said.end, in_force=in_force, pins=pins)
+    found = stretches(
+        start=said.start or said.since, end=last.end or last.until, in_force=in_force, pins=pins
+    )
     for version, start, end, phase in pieces(
-        found, phases=phases, phases_from=said.phases_from, zone=zone
+        found, phases=phases, phases_from=said.phases_from or said.subscribed, zone=zone
     ):
         yield _Slice(
             ref=said.ref,

@@ -2,19 +2,21 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import dropwhile, groupby
 from typing import Final, NamedTuple
 
 from django.db import connection
 
 from billing.statements.reading import Priced, UsageReader
 from billing.statements.values import Billed, LatePeriod, Segment, facts_from
+from plans.models.meters import Aggregation
 from plans.overrides import TermsBook, agreed_prices
 from plans.terms import terms_of
 from usage.queries import Span, touched_since
 
 
 class _Finalised(NamedTuple):
-    """A finalised statement into whose period usage came late."""
+    """A finalised statement that late usage may change: of its own period, or of one before it."""
 
     id: int
     customer_id: int
@@ -22,6 +24,7 @@ class _Finalised(NamedTuple):
     start: datetime
     zone: str
     segments: tuple[Segment, ...]
+    is_touched: bool
 
 
 class Late(NamedTuple):
@@ -49,10 +52,13 @@ def load_late(customer_ids: Collection[int]) -> Late:
     touched = customers_with_late_usage(customer_ids)
     if not touched:
         return NOTHING_LATE
-    statements = _touched_statements(touched)
-    if not statements:
+    found = _touched_statements(touched)
+    if not found:
         return NOTHING_LATE
-    segments = _read_again(statements)
+    versions, agreed = named_in(each for statement in found for each in statement.segments)
+    book = TermsBook(terms_of(versions), agreed_prices(agreed))
+    statements = [one for one in found if one.is_touched or _carries_levels(one, book=book)]
+    segments = _read_again(statements, book=book)
     billed = _billed([statement.id for statement in statements])
     by_customer: dict[int, list[tuple[datetime, LatePeriod]]] = {}
     for statement in statements:
@@ -63,8 +69,7 @@ def load_late(customer_ids: Collection[int]) -> Late:
             billed=tuple(billed.get(statement.id, ())),
         )
         by_customer.setdefault(statement.customer_id, []).append((statement.start, late))
-    segments_of_all = [each for statement in statements for each in statement.segments]
-    return Late(by_customer, *named_in(segments_of_all))
+    return Late(by_customer, versions, agreed)
 
 
 def named_in(segments: Iterable[Segment]) -> tuple[set[int], set[int]]:
@@ -95,6 +100,7 @@ def _whole_spans(customer_ids: Collection[int]) -> list[Span]:
 
 
 def _touched_statements(customer_ids: Collection[int]) -> list[_Finalised]:
+    """Return the statements into whose periods usage came late, and those that follow them."""
     with connection.cursor() as cursor:
         cursor.execute(
             """SELECT id, customer_id, period_start, period_end, number, facts,
@@ -105,19 +111,36 @@ def _touched_statements(customer_ids: Collection[int]) -> list[_Finalised]:
         )
         rows = cursor.fetchall()
     touched = touched_since([Span(row[0], row[1], row[2], row[3], row[6]) for row in rows])
-    return [
-        _Finalised(row[0], row[1], row[4], row[2], facts.zone, facts.segments)
-        for row in rows
-        if row[0] in touched
-        for facts in [facts_from(row[5])]
-    ]
+    found: list[_Finalised] = []
+    for _, of_customer in groupby(rows, key=lambda row: row[1]):
+        for row in dropwhile(lambda row: row[0] not in touched, of_customer):
+            facts = facts_from(row[5])
+            found.append(
+                _Finalised(
+                    id=row[0],
+                    customer_id=row[1],
+                    number=row[4],
+                    start=row[2],
+                    zone=facts.zone,
+                    segments=facts.segments,
+                    is_touched=row[0] in touched,
+                )
+            )
+    return found
 
 
-def _read_again(statements: Sequence[_Finalised]) -> dict[int, list[Segment]]:
+def _carries_levels(statement: _Finalised, *, book: TermsBook) -> bool:
+    """Say whether a level that was reported late for an earlier period lasts into this one."""
+    return any(
+        meter.aggregation == Aggregation.TIME_WEIGHTED
+        for segment in statement.segments
+        for meter in book.of(segment.version, segment.agreed).meters.values()
+    )
+
+
+def _read_again(statements: Sequence[_Finalised], *, book: TermsBook) -> dict[int, list[Segment]]:
     """Return the statements' segments with the usage as it is known now."""
     flat = [(statement, segment) for statement in statements for segment in statement.segments]
-    versions, agreed = named_in(segment for _, segment in flat)
-    book = TermsBook(terms_of(versions), agreed_prices(agreed))
     usage = UsageReader(
         [
             Priced(

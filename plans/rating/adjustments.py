@@ -97,11 +97,13 @@ def take_allowance(quantity: Decimal, *, allowance: Decimal) -> tuple[Decimal, A
 def prorated(price: Price, *, share: Fraction | int) -> Price:
     """Return the price as it stands for a share of the period, 0 to 1.
 
-    A price that is not prorated, or charged once, stays as it is. Raises ShareOutOfRange.
+    A price that is not prorated, charged once, or for several months ahead stays as it is. Raises
+    ShareOutOfRange.
     """
     if not 0 <= share <= 1:
         raise ShareOutOfRange(f"A price cannot be in force for {share} of a period.")
-    if not price.prorated or price.once or share == 1:
+    whole = not price.prorated or price.once or price.every_months > 1
+    if whole or share == 1:
         return price
     return _shrunk(price, Fraction(share))
 

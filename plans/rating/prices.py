@@ -111,9 +111,9 @@ class Price:
     its order. `allowance` is in the meter's units, for the customer as a whole or for each of its
     workspaces; `maximum` and `minimum` are money for a billing period. `once` marks a setup fee
     and `every_months` above 1 a fee for so many months ahead: the caller decides when they are
-    due, and they are never prorated. `phases` are the keys of those in which the price holds; none
-    means all. Where `class_dimension` names a dimension, its value is a service class of `classes`,
-    whose multiplier applies.
+    due, and they are never prorated. Of seats, `prorated` concerns minimum and maximum alone.
+    `phases` are the keys of those in which the price holds; none means all. Where `class_dimension`
+    names a dimension, its value is a service class of `classes`, whose multiplier applies.
     """
 
     key: str

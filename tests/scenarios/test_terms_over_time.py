@@ -207,6 +207,29 @@ def test_seats_that_were_reported_late_adjust_the_statement_before(world: World)
     refuse_differences()
 
 
+def test_seats_that_were_reported_late_last_into_the_statements_that_follow(world: World) -> None:
+    """Three more from 20 March, reported on 5 May: March and April are both corrected."""
+    fee_and_seats = (FEE, seats(world))
+    world.subscribe(world.customer(), world.plan(prices=fee_and_seats), starts_at=at(2025, 2, 1))
+    world.use("acme", "seats", time=at(2025, 2, 1, 8), n=12)
+    world.close(now=at(2025, 5, 4))
+    world.use("acme", "seats", time=at(2025, 3, 20, 8), n=15, now=at(2025, 5, 5))
+    world.close(now=at(2025, 6, 4))
+    fee = ("Platform", D(100))
+    assert months(world) == [
+        *[[fee, ("12 seats", D(360))]] * 3,
+        [
+            fee, ("15 seats", D(450)),
+            ("3 seats from day 20, 12 of 31 days", D("34.84")), ("15 seats", D(90)),
+        ],
+    ]  # fmt: skip
+    last = world.statements()[3].lines.filter(kind="adjustment").order_by("position")
+    assert [line.origin.number for line in last] == ["acme-0002", "acme-0003"]
+    world.close(now=at(2025, 7, 4))
+    assert months(world)[4] == [fee, ("15 seats", D(450))]
+    refuse_differences()
+
+
 def test_a_seat_that_never_was_is_credited(world: World) -> None:
     """A correction that came late takes the added seats back; the line of theirs is withdrawn."""
     plan = world.plan(prices=(seats(world, "by_day"),))

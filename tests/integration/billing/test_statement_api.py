@@ -82,6 +82,8 @@ def test_one_statement_has_lines_that_explain_themselves(get):
         "plan_version": 1,
         "price": "tokens",
         "line_key": "",
+        "phase": "",
+        "agreed": False,
         "parts": [
             {
                 "label": "0 to 1,000,000", "quantity": "1000000",

@@ -62,8 +62,8 @@ def test_proration_shows_the_full_fee_and_what_was_taken_off():
     assert (change.kind, change.quantity, change.amount) == ("proration", None, D("-44.5"))
 
 
-def test_what_is_charged_once_or_not_prorated_is_charged_whole():
-    for terms in ({"once": True}, {"prorated": False}, {"once": True, "prorated": False}):
+def test_what_is_charged_once_or_for_months_or_not_prorated_is_charged_whole():
+    for terms in ({"once": True}, {"prorated": False}, {"every_months": 12}):
         line = one_line(licence("5000", **terms), Usage(), share=Fraction(1, 30))
         assert str(line.amount) == "5000.00"
         assert line.adjustments == ()
