@@ -4,7 +4,6 @@ from datetime import date, datetime
 from typing import Any, Final
 
 from django import forms
-from django.db.models import Exists, OuterRef
 from unfold.widgets import (
     UnfoldAdminExpandableTextareaWidget,
     UnfoldAdminRadioSelectWidget,
@@ -14,8 +13,9 @@ from unfold.widgets import (
 
 from billing.wording import moment
 from plans.admin.action_forms import DateInput
-from plans.models import Customer, Plan, PlanVersion, Subscription
+from plans.models import Customer, Plan, Subscription
 from plans.operations.subscriptions import MAX_AHEAD, MAX_BACKDATING
+from plans.pricelist import plans_on_sale
 from plans.queries import period_of
 from plans.rating import local_midnight
 
@@ -160,8 +160,5 @@ class StartAgainForm(MoneyForm):
 
 def offer_plans(field: Any, *, customer: Customer, but_not: int = 0) -> None:
     """Offer the published plans that bill in the customer's currency."""
-    published = PlanVersion.objects.filter(
-        plan=OuterRef("pk"), published_at__isnull=False, currency=customer.currency
-    )
-    field.queryset = Plan.objects.filter(Exists(published)).exclude(pk=but_not).order_by("name")
+    field.queryset = plans_on_sale(currency=customer.currency).exclude(pk=but_not)
     field.help_text = f"Published plans that bill in {customer.currency}."

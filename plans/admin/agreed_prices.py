@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
@@ -27,6 +27,7 @@ from plans.catalogue.dump import price_content
 from plans.errors import OperationError
 from plans.models import Customer, Plan, PlanVersion, PriceOverride, Subscription
 from plans.operations.overrides import agree_price, checked_price, end_agreed_price
+from plans.pricelist import plans_on_sale
 from plans.queries import period_of, published_versions
 from plans.rating import local_midnight
 from plans.terms import PriceRows, VersionTerms, price_value, terms_of, version_terms, with_terms
@@ -98,7 +99,7 @@ def _agree(model_admin: ModelAdmin, request: HttpRequest, customer_id: int) -> H
     customer = get_object_or_404(Customer, pk=customer_id)
     now = timezone.now()
     subscription = _present(customer, now=now)
-    plans = _offered(customer)
+    plans = plans_on_sale(currency=customer.currency)
     present = subscription.plan.key if subscription else ""
     plan = plans.filter(key=request.GET.get("plan", present)).first()
     if plan is None or "price" not in request.GET:
@@ -281,13 +282,6 @@ def _end(
 def _present(customer: Customer, *, now: datetime) -> Subscription | None:
     held = Subscription.objects.filter(customer=customer, starts_at__lte=now)
     return held.exclude(ends_at__lte=now).select_related("plan", "customer").first()
-
-
-def _offered(customer: Customer) -> QuerySet[Plan]:
-    published = PlanVersion.objects.filter(
-        plan=OuterRef("pk"), published_at__isnull=False, currency=customer.currency
-    )
-    return Plan.objects.filter(Exists(published)).order_by("name")
 
 
 def _proposed(page: _Page, *, now: datetime) -> Any:
