@@ -140,17 +140,6 @@ def _usage(price: rating.Price, usage: MeterUsage, *, segment: Segment, zone: st
     return rating.Usage(cells=cells, transactions=usage.transactions)
 
 
-def _usage(price: rating.Price, usage: MeterUsage, *, segment: Segment, zone: str) -> rating.Usage:
-    is_shared = price.allowance_per == "workspace"
-    is_for_seats = isinstance(price.model, rating.Seats)
-    return rating.Usage(
-        cells=tuple(rating.Cell(dimensions, quantity) for dimensions, quantity in usage.cells),
-        transactions=usage.transactions,
-        shares=tuple(quantity for _, quantity in usage.workspaces) if is_shared else (),
-        days=day_levels(usage.days, segment=segment, zone=zone) if is_for_seats else None,
-    )
-
-
 def _share(segment: Segment, *, zone: str) -> Fraction:
     if segment.start == segment.whole_start and segment.end == segment.whole_end:
         return _WHOLE
