@@ -9,8 +9,9 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from operator import attrgetter
 from typing import Any
+
+from msgspec.structs import astuple
 
 from usage.ingest import (
     QUANTITY_MAX,
@@ -25,8 +26,6 @@ from usage.ingest import (
 # Source, id, type, time, subject, data.
 SoundRow = tuple[str, str, str, datetime, str, dict[str, Any]]
 
-_as_row = attrgetter("source", "id", "type", "time", "subject", "data")
-_data_base64 = attrgetter("data_base64")
 _SCALARS = frozenset({str, int, Decimal, bool, float, type(None)})
 _NUMBERS = frozenset({int, Decimal})
 _TEXTS_AND_NUMBERS = frozenset({str, int, Decimal})
@@ -37,26 +36,28 @@ def find_sound_rows(
 ) -> list[SoundRow] | None:
     """Return the events as rows if `find_fault` finds nothing in any of them, or None.
 
-    They all have a time and data, and no two of them the same key. NUL characters, which the
+    Then they all have a time, and no two of them the same key. NUL characters, which the
     encoded batch shows, are left to the caller.
     """
-    rows: list[SoundRow] = list(map(_as_row, events))
-    sources, ids, kinds, times, _, data = zip(*rows, strict=True)
+    # A struct's values come in the order of its attributes.
+    ids, sources, kinds, subjects, _, times, data, base64 = zip(*map(astuple, events), strict=True)
     if (
         None in times
-        or None in data
-        or set(map(_data_base64, events)) != {None}
+        or base64.count(None) < len(events)
         or len(set(zip(sources, ids, strict=True))) < len(events)
         or not (_are_texts(ids) and _are_texts(set(sources)))
         or not (span.oldest <= min(times) and max(times) <= span.newest)
         or not set(kinds) <= types.keys()
     ):
         return None
+    if None in data:
+        data = tuple(each or {} for each in data)
     by_type: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for kind, each in zip(kinds, data, strict=True):
         by_type[kind].append(each)
-    sound = all(_is_data_sound(found, types[kind]) for kind, found in by_type.items())
-    return rows if sound else None
+    if not all(_is_data_sound(found, types[kind]) for kind, found in by_type.items()):
+        return None
+    return list(zip(sources, ids, kinds, times, subjects, data, strict=True))
 
 
 def _are_texts(texts: Collection[str]) -> bool:
@@ -85,11 +86,8 @@ def _are_values(values: Sequence[Any], rule: ValueRule) -> bool:
     kinds = set(map(type, values))
     if not rule.is_number:
         return kinds <= _TEXTS_AND_NUMBERS
-    if kinds == {int}:
-        return bool(min(values) >= 0 and max(values) < QUANTITY_MAX)
-    return kinds <= _NUMBERS and all(_is_quantity(value) for value in values)
-
-
-def _is_quantity(value: int | Decimal) -> bool:
-    is_number = isinstance(value, int) or value.is_finite()
-    return is_number and 0 <= value < QUANTITY_MAX
+    if not kinds <= _NUMBERS:
+        return False
+    decimals = [value for value in values if type(value) is Decimal]
+    are_finite = all(map(Decimal.is_finite, decimals))
+    return are_finite and min(values) >= 0 and max(values) < QUANTITY_MAX
