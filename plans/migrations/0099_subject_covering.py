@@ -16,6 +16,6 @@ ALTER TABLE plans_subject
 
 
 class Migration(migrations.Migration):
-    dependencies = [("plans", "0002_integrity")]
+    dependencies = [("plans", "0004_frozen_grants")]
 
     operations = [migrations.RunSQL(FORWARD, REVERSE)]
