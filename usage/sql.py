@@ -22,11 +22,11 @@ FROM plans_subject
 WHERE key = ANY (ARRAY(SELECT jsonb_array_elements_text(%s::jsonb)))
 """
 
-# Each row is a list: source, id, type, time, subject, properties. As a list of lists the parameter
-# is read in half the time that a list of objects takes.
-# Returns how many were new; rows whose subject nobody has are passed over. The keys go in order, so
-# that batches with the same keys wait for each other and never deadlock; the events by customer,
-# which keeps what a batch writes to the index on customer and time together.
+# Takes a list of rows, each a list (source, id, type, time, subject, properties), which is read in
+# half the time that objects take. Returns how many were new; rows whose subject nobody has are
+# passed over. The keys go in order, so that batches with the same keys wait for each other and
+# never deadlock; the events by customer, which keeps what a batch writes to the index on customer
+# and time together.
 INSERT_EVENTS = """
 WITH r AS (
     SELECT e ->> 0 AS s, e ->> 1 AS i, e ->> 2 AS y, (e ->> 3)::timestamptz AS t, e -> 5 AS p,

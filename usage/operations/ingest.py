@@ -86,7 +86,11 @@ def ingest(events: Sequence[CloudEvent], *, now: datetime) -> IngestReport:
     new = None if rows is None else _store_sound(rows, now=now)
     if new == len(events):
         return IngestReport(new, 0, ())
-    batch = _sort_out(events, types=types, span=span, now=now)
+    return _answer_for_each(_sort_out(events, types=types, span=span, now=now), new=new, now=now)
+
+
+def _answer_for_each(batch: _Batch, *, new: int | None, now: datetime) -> IngestReport:
+    """Tell what became of each event: `new` of them are stored; None of a batch not tried yet."""
     if new is None:
         accepted, duplicates = _store(batch, now=now)
     else:
