@@ -121,7 +121,7 @@ class PlanVersionAdmin(HouseAdmin):
 
     def save_model(self, request: HttpRequest, obj: Any, form: ModelForm, change: bool) -> None:  # type: ignore[type-arg]
         """Store the draft's own fields by its operation."""
-        change_draft(version=obj, currency=obj.currency, note=obj.note)
+        change_draft(version=obj, currency=obj.currency, note=obj.note, by=request.user)  # type: ignore[arg-type]
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         """Delete the draft with its prices by its operation."""
