@@ -39,26 +39,6 @@ class ConfirmForm(forms.Form):
     """Nothing to ask."""
 
 
-class PublishForm(forms.Form):
-    """From when a version is in force."""
-
-    effective_from = forms.DateTimeField(
-        label="In force from (UTC)",
-        widget=DateTimeInput,
-        help_text="Date and time in UTC. Usage from then on is priced by this version.",
-    )
-
-
-class RetireForm(forms.Form):
-    """When a version ends."""
-
-    at = forms.DateTimeField(
-        label="Ends (UTC)",
-        widget=DateTimeInput,
-        help_text="Date and time in UTC. Usage from then on is not priced by this version.",
-    )
-
-
 class SubscribeForm(forms.Form):
     """A plan, its start, and how its periods are counted."""
 
@@ -76,8 +56,8 @@ class SubscribeForm(forms.Form):
     def __init__(self, *args: Any, customer: Customer, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.zone = customer.time_zone
-        published = PlanVersion.objects.filter(
-            plan=OuterRef("pk"), published_at__isnull=False, currency=customer.currency
+        published = PlanVersion.objects.sold().filter(
+            plan=OuterRef("pk"), currency=customer.currency
         )
         plan: Any = self.fields["plan"]
         plan.queryset = Plan.objects.filter(Exists(published)).order_by("name")

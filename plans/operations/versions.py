@@ -98,10 +98,16 @@ def new_version_from(
 ) -> PlanVersion:
     """Start a draft with all prices, tiers and rates of another version of the plan."""
     draft = start_version(plan=version.plan, currency=version.currency, by=by, note=note)
-    copied = with_terms(PlanVersion.objects.filter(pk=version.pk)).get()
-    add_grants(version=draft, grants=_copied_grants(copied))
-    add_prices(version=draft, rows=[_copy(price) for price in copied.prices.all()])
+    rows, grants = copied_terms(version)
+    add_grants(version=draft, grants=grants)
+    add_prices(version=draft, rows=rows)
     return draft
+
+
+def copied_terms(version: PlanVersion) -> tuple[list[PriceRows], GrantRows]:
+    """Return everything that a version says as rows that are not stored."""
+    copied = with_terms(PlanVersion.objects.filter(pk=version.pk)).get()
+    return [_copy(price) for price in copied.prices.all()], _copied_grants(copied)
 
 
 def add_price(
