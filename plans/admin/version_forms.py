@@ -183,10 +183,17 @@ class RetireForm(forms.Form):
     )
 
 
+class _CurrencyField(forms.CharField):
+    """A currency, in capitals however it was typed."""
+
+    def to_python(self, value: Any) -> str:
+        return (super().to_python(value) or "").upper()
+
+
 class CurrencyForm(forms.Form):
     """Another currency, and how amounts become amounts in it."""
 
-    currency = forms.CharField(
+    currency = _CurrencyField(
         max_length=3,
         min_length=3,
         validators=[validate_currency],
@@ -207,10 +214,6 @@ class CurrencyForm(forms.Form):
         help_text="Amounts are rounded to so many, half away from zero.",
     )
     agreed = forms.CharField(widget=forms.HiddenInput, required=False)
-
-    def clean_currency(self) -> str:
-        """Write a currency in capitals."""
-        return str(self.cleaned_data["currency"]).upper()
 
     def clean_factor(self) -> Decimal:
         """Return the factor as a number above zero."""

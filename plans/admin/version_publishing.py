@@ -129,8 +129,8 @@ class PublishingPages(HouseAdmin):
             form=RetireForm(sent(request), initial={"at": next_midnight(now)}),
             effects=(
                 (
-                    f"From then on {version.plan.name} has no price in {version.currency}, and nobody "
-                    "can be put on it."
+                    f"From then on {version.plan.name} has no price in {version.currency}, and "
+                    "nobody can be put on it."
                 ),
                 "This is final. To change prices, make a new version instead.",
             ),

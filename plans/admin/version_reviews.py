@@ -12,6 +12,7 @@ from unfold.enums import ActionVariant
 
 from plans.admin.actions import ActionPage, Hindrance, already, answer, sent
 from plans.admin.base import HouseAdmin
+from plans.admin.comparing import comparison_with
 from plans.admin.evidence import Evidence, latest_evidence
 from plans.admin.version_forms import ApproveForm, ChangesForm, SubmitForm, WithdrawForm
 from plans.admin.version_words import hindrances, named, page_of
@@ -178,5 +179,5 @@ def _approval_shown(version: PlanVersion, evidence: Evidence | None) -> dict[str
         "version": version,
         "cards": price_cards(version),
         "evidence": evidence,
-        "before": before,
+        "comparison": comparison_with(before, version) if before else None,
     }

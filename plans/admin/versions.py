@@ -14,6 +14,7 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminExpandableTextareaWidget
 
 from plans.admin.base import HouseAdmin
+from plans.admin.comparing import ComparingPages
 from plans.admin.evidence import latest_evidence, links_for
 from plans.admin.filters import StatusFilter
 from plans.admin.version_copies import CopyPages
@@ -29,7 +30,7 @@ __all__ = ["STATUS_LABELS", "PlanVersionAdmin", "hindrances", "named", "on", "pa
 
 
 @admin.register(PlanVersion)
-class PlanVersionAdmin(ReviewPages, PublishingPages, CopyPages, HouseAdmin):
+class PlanVersionAdmin(ReviewPages, PublishingPages, CopyPages, ComparingPages, HouseAdmin):
     """Drafts can be changed; what is submitted or published is shown, and copied into a draft."""
 
     list_display = ("named", "status", "currency", "in_force_from", "in_force_until", "note")
@@ -49,6 +50,7 @@ class PlanVersionAdmin(ReviewPages, PublishingPages, CopyPages, HouseAdmin):
         "approve",
         "publish",
         "copy",
+        "compare",
         "request_changes",
         "withdraw",
         "in_currency",
@@ -187,4 +189,5 @@ def _fitting(version: PlanVersion, *, by: int | None, now: datetime) -> frozense
     fitting = _FITTING[version.status_at(now)]
     if version.effective_until is not None:
         fitting -= {"retire", "call-off"}
+    fitting |= {"compare"}
     return fitting - ({"approve"} if by in version.author_ids else {"withdraw"})
