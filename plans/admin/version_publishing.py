@@ -98,7 +98,7 @@ class PublishingPages(HouseAdmin):
                     f"Usage of those who move is priced by version {version.number} from then on; "
                     "what was used before keeps its price."
                 ),
-                "Nobody is kept on another version any longer.",
+                "What keeps them on another version ends.",
             ),
             include=_SUBSCRIBERS,
             shown=_touched(request, version, at=now),

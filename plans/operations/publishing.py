@@ -102,7 +102,8 @@ def call_off_version(
 
     The version that it was to follow stays in force, and who was to be kept on that one needs no
     keeping. Only the last of several is called off. Raises NotPublished, HasBegun,
-    EffectiveDateRefused, and VersionInUse where subscriptions would be left without a price.
+    EffectiveDateRefused, and VersionInUse where customers moved to it early, or where
+    subscriptions would be left without a price.
     """
     locks.plan(plan_id=version.plan_id)
     versions = locks.versions_of(plan_id=version.plan_id)
@@ -118,10 +119,11 @@ def call_off_version(
         ),
         None,
     )
+    _refuse_kept_on(row, now=now)
     if before is None:
         _refuse_in_use(row, at=starts, now=now)
     _end_at(row, starts)
-    VersionPin.objects.filter(version=row).delete()
+    VersionPin.objects.filter(version=row, starts_at__gt=now).delete()
     if before is not None:
         VersionPin.objects.filter(version=before, starts_at=starts).delete()
         before.effective_until = None
@@ -275,6 +277,16 @@ def _refuse_in_use(version: PlanVersion, *, at: datetime, now: datetime) -> None
             f"{subscribers} subscription(s) to the plan last beyond {when}, and what is used then "
             "would have no price. End them first, or publish a new version instead.",
             field="at",
+        )
+
+
+def _refuse_kept_on(version: PlanVersion, *, now: datetime) -> None:
+    kept = VersionPin.objects.filter(version=version, starts_at__lte=now)
+    early = kept.exclude(ends_at__lte=now).count()
+    if early:
+        raise VersionInUse(
+            f"{early} customer(s) moved to version {version.number} before it takes effect for "
+            "all. Move them to another version first."
         )
 
 

@@ -120,7 +120,6 @@ def test_from_draft_to_retirement(signed_in_page, people, draft, screenshot):
     page.get_by_role("link", name="Move subscribers").click()
     page.get_by_label("Only these customers").fill("acme\ncaro")
     both_ways(page, screenshot, "8-move")
-    page.get_by_label("At once").check()
     page.get_by_role("button", name="Move them").click()
     expect(page.get_by_text("2 customers move to Scale, version 2.")).to_be_visible()
 

@@ -31,7 +31,7 @@ from plans.operations.drafts import (
     replace_contents,
     save_price,
 )
-from plans.operations.pins import Move, When
+from plans.operations.pins import AT_ONCE, Move, When, move_subscribers
 from plans.operations.publishing import (
     EffectiveDateRefused,
     HasBegun,
@@ -582,6 +582,23 @@ def test_a_first_version_is_not_called_off_under_who_waits_for_it():
     version = plan.versions.get()
     subscribed(customer(), plan, starts_at=MAY)
     refused(VersionInUse, call_off_version, version=version, by=None, comment="", now=MARCH)
+
+
+def test_who_moved_early_is_moved_back_before_a_version_is_called_off():
+    plan = plan_in_force()
+    first = plan.versions.get()
+    subscribed(customer(), plan, starts_at=MARCH)
+    second = published(plan, effective_from=MAY, now=MARCH)
+    move_subscribers(version=second, move=AT_ONCE, now=MARCH)
+    arguments = {"version": second, "by": None, "comment": ""}
+    error = refused(VersionInUse, call_off_version, **arguments, now=APRIL)
+    assert error.message.startswith("1 customer(s) moved to version 2 before")
+
+    move_subscribers(version=first, move=AT_ONCE, now=APRIL)
+    call_off_version(**arguments, now=APRIL)
+
+    kept = VersionPin.objects.order_by("starts_at").values_list("version", "starts_at", "ends_at")
+    assert list(kept) == [(second.pk, MARCH, APRIL)], "what it priced, it priced"
 
 
 def test_an_end_is_not_opened_by_sql_while_another_version_follows():
