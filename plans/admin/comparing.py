@@ -10,6 +10,7 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from unfold.decorators import action
 
+from plans import rating
 from plans.admin.base import HouseAdmin
 from plans.admin.version_words import named, on, page_of
 from plans.models import PlanVersion
@@ -49,15 +50,19 @@ class ComparingPages(HouseAdmin):
         return TemplateResponse(request, _TEMPLATE, context)
 
 
-def comparison_with(old: PlanVersion, new: PlanVersion) -> dict[str, Any]:
-    """Return what differs from one version to another as plain values, in eight queries."""
-    terms = terms_of([old.pk, new.pk])
-    before, after = terms[old.pk].terms, terms[new.pk].terms
+def comparison_with(old: PlanVersion | None, new: PlanVersion) -> dict[str, Any]:
+    """Return what differs from one version to another as plain values, in eight queries.
+
+    To none everything is added.
+    """
+    terms = terms_of([new.pk] if old is None else [old.pk, new.pk])
+    after = terms[new.pk].terms
+    before = rating.Terms(after.currency, ()) if old is None else terms[old.pk].terms
     found = compare(before, after)
     currencies = (before.currency, after.currency)
     rows = (found.terms, found.phases, found.features, found.limits, found.service_classes)
     return {
-        "old": f"Version {old.number}",
+        "old": f"Version {old.number}" if old else "Nothing",
         "new": f"Version {new.number}",
         "is_empty": found.is_empty,
         "changed": [_changed(each, currencies) for each in found.changed],

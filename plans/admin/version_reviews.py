@@ -179,5 +179,5 @@ def _approval_shown(version: PlanVersion, evidence: Evidence | None) -> dict[str
         "version": version,
         "cards": price_cards(version),
         "evidence": evidence,
-        "comparison": comparison_with(before, version) if before else None,
+        "comparison": comparison_with(before, version),
     }

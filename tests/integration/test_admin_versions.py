@@ -420,6 +420,18 @@ def test_two_versions_are_compared_with_old_new_and_difference(enter, version):
     assert "Removed" in compared
 
 
+def test_an_approver_of_a_first_version_reads_all_that_it_grants(enter, people):
+    row = start_version(plan=create_plan(key="new", name="New"), currency="USD")
+    add_price(version=row, price=Price(key="fee", name="Fee", model="flat", amount=7))
+    limit = Limit(kind="jobs_per_day", value=500)
+    add_grants(version=row, grants=GrantRows(limits=[limit]))
+    submitted(row, people)
+    shown = enter(APPROVER).get(page("plans_planversion_approve", row.pk)).content.decode()
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", shown))
+    assert "From nothing to version 1" in text
+    assert re.search(r"Jobs in a day — 500", text, re.IGNORECASE), text
+
+
 def many(plan, *, tiers_each, prices, factor=1):
     """A version with so many prices, each with so many tiers."""
     meter = define_meter(

@@ -8,6 +8,9 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 from django.db.models import ProtectedError
 
+from plans.catalogue.document import Source
+from plans.catalogue.dump import dump
+from plans.catalogue.load import load_sources
 from plans.models import (
     Feature,
     Limit,
@@ -80,6 +83,7 @@ from tests.integration.plans_fixtures import (
     customer,
     digest,
     draft,
+    everything,
     image_meter,
     person,
     plan_in_force,
@@ -553,6 +557,20 @@ def test_what_was_called_off_makes_room_for_an_earlier_one():
     third = published(plan, effective_from=APRIL, now=MARCH)
     assert in_force_at(plan, MAY) == [third.pk]
     assert new_version_from(version=plan.versions.get(number=2), by=None).number == 4
+
+
+def test_what_was_called_off_is_in_no_document():
+    plan = plan_in_force()
+    call_off_version(
+        version=published(plan, effective_from=MAY, now=MARCH), by=None, comment="", now=MARCH
+    )
+    text = dump(keys=[plan.key])
+    before = everything()
+
+    loaded = load_sources([Source("a.yaml", text)], publish=True, by=None, now=MARCH)
+
+    assert [str(each) for each in loaded] == ["plan starter: version 1 unchanged"]
+    assert everything() == before
 
 
 def test_what_has_begun_is_not_called_off():
