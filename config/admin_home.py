@@ -18,7 +18,13 @@ from billing.queries.work import (
     statements_in_review,
     unpriced_usage,
 )
-from plans.pricelist import drafts_waiting
+from plans.models import PlanVersion
+from plans.reviews import (
+    awaiting_approval,
+    awaiting_publication,
+    drafts_waiting,
+    sent_back_to,
+)
 from usage.models import QuarantinedEvent
 
 _SHOWN: Final = 5
@@ -58,24 +64,67 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     return context
 
 
+def to_approve(request: HttpRequest) -> WorkQueue | None:
+    """Return the versions that wait for an approver."""
+    if not request.user.has_perm("plans.publish_planversion"):
+        return None
+    shown, counted = _first(awaiting_approval()[: _COUNTED + 1])
+    return WorkQueue(
+        title="Versions awaiting approval",
+        counted=counted,
+        link=_link("plans_planversion_changelist", "status=submitted"),
+        rows=[_version_row(each, since=each.submitted_at, by=each.submitted_by) for each in shown],
+    )
+
+
+def to_publish(request: HttpRequest) -> WorkQueue | None:
+    """Return the versions that are approved and not published."""
+    if not request.user.has_perm("plans.publish_planversion"):
+        return None
+    shown, counted = _first(awaiting_publication()[: _COUNTED + 1])
+    return WorkQueue(
+        title="Approved versions to publish",
+        counted=counted,
+        link=_link("plans_planversion_changelist", "status=approved"),
+        rows=[_version_row(each, since=each.approved_at, by=each.approved_by) for each in shown],
+    )
+
+
+def sent_back(request: HttpRequest) -> WorkQueue | None:
+    """Return the person's own versions that came back, with what was said."""
+    author = request.user.pk
+    if author is None or not request.user.has_perm("plans.change_planversion"):
+        return None
+    shown: list[Any]
+    shown, counted = _first(sent_back_to(author_id=author)[: _COUNTED + 1])
+    return WorkQueue(
+        title="Changes requested of you",
+        counted=counted,
+        link=_link("plans_planversion_changelist", "status=draft"),
+        rows=[_version_row(each, since=each.created_at)._replace(detail=each.asked)
+              for each in shown],
+    )  # fmt: skip
+
+
 def drafts(request: HttpRequest) -> WorkQueue | None:
-    """Return the drafts that wait for publication."""
-    if not request.user.has_perm("plans.view_planversion"):
+    """Return the drafts that are to be submitted."""
+    if not request.user.has_perm("plans.change_planversion"):
         return None
     shown, counted = _first(drafts_waiting()[: _COUNTED + 1])
     return WorkQueue(
-        title="Drafts awaiting publication",
+        title="Drafts to submit",
         counted=counted,
         link=_link("plans_planversion_changelist", "status=draft"),
-        rows=[
-            Row(
-                title=f"{draft.plan.name}, version {draft.number}",
-                detail=f"Since {_day(draft.created_at)}"
-                + (f", by {draft.created_by.get_username()}" if draft.created_by else ""),
-                link=_link("plans_planversion_change", pk=draft.pk),
-            )
-            for draft in shown
-        ],
+        rows=[_version_row(each, since=each.created_at, by=each.created_by) for each in shown],
+    )
+
+
+def _version_row(version: PlanVersion, *, since: datetime | None, by: Any = None) -> Row:
+    assert since is not None
+    return Row(
+        title=f"{version.plan.name}, version {version.number}",
+        detail=f"Since {_day(since)}" + (f", by {by.get_username()}" if by else ""),
+        link=_link("plans_planversion_change", pk=version.pk),
     )
 
 
@@ -169,6 +218,9 @@ def unpriced(request: HttpRequest) -> WorkQueue | None:
 
 
 PROVIDERS: list[Provider] = [
+    to_approve,
+    to_publish,
+    sent_back,
     drafts,
     statements_to_review,
     parked_customers,

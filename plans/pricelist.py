@@ -54,9 +54,12 @@ def publishing_problems(version: PlanVersion) -> tuple[rating.Problem, ...]:
 
 
 def version_before(version: PlanVersion) -> PlanVersion | None:
-    """Return the plan's published version that takes effect last, which a new one succeeds."""
-    published = PlanVersion.objects.filter(plan_id=version.plan_id, published_at__isnull=False)
-    return published.order_by("-effective_from").first()
+    """Return the plan's published version in its currency that a new one succeeds."""
+    others = PlanVersion.objects.sold().exclude(pk=version.pk)
+    others = others.filter(plan_id=version.plan_id, currency=version.currency)
+    if version.effective_from is not None:
+        others = others.filter(effective_from__lte=version.effective_from)
+    return others.order_by("-effective_from").first()
 
 
 def plans_listed(plans: QuerySet[Plan], *, now: datetime) -> QuerySet[Plan]:
@@ -75,17 +78,8 @@ def plans_listed(plans: QuerySet[Plan], *, now: datetime) -> QuerySet[Plan]:
 
 def plans_on_sale(*, currency: str) -> QuerySet[Plan]:
     """Return the plans that have a published version in a currency, by name."""
-    published = PlanVersion.objects.filter(
-        plan=OuterRef("pk"), published_at__isnull=False, currency=currency
-    )
-    return Plan.objects.filter(Exists(published)).order_by("name")
-
-
-def drafts_waiting() -> QuerySet[PlanVersion]:
-    """Return the drafts with prices, oldest first: they wait for publication."""
-    priced = Price.objects.filter(version=OuterRef("pk"))
-    rows = PlanVersion.objects.filter(Exists(priced), published_at=None)
-    return rows.select_related("plan", "created_by").order_by("created_at")
+    sold = PlanVersion.objects.sold().filter(plan=OuterRef("pk"), currency=currency)
+    return Plan.objects.filter(Exists(sold)).order_by("name")
 
 
 def _counted(rows: QuerySet[PlanVersion] | QuerySet[Subscription]) -> Coalesce:

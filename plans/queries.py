@@ -45,7 +45,8 @@ def versions_in_force(
 ) -> list[VersionInForce]:
     """Return the published versions in force at some time in ``[start, end)``, by plan and time."""
     rows = (
-        PlanVersion.objects.filter(plan_id__in=plan_ids, published_at__isnull=False)
+        PlanVersion.objects.sold()
+        .filter(plan_id__in=plan_ids)
         .filter(_lasts_beyond("effective_until", start), effective_from__lt=end)
         .order_by("plan_id", "currency", "effective_from")
         .values_list("id", "plan_id", "currency", "effective_from", "effective_until")
@@ -70,13 +71,13 @@ def never_subscribed(*, customer_ids: Collection[int]) -> list[int]:
 
 def published_versions(*, plan_id: int) -> list[PlanVersion]:
     """Return the published versions of a plan, of all currencies, in the order of their effect."""
-    versions = PlanVersion.objects.filter(plan_id=plan_id, published_at__isnull=False)
+    versions = PlanVersion.objects.sold().filter(plan_id=plan_id)
     return list(versions.order_by("effective_from", "currency"))
 
 
 def plans_sold_in(*, currency: str, keys: Collection[str]) -> set[str]:
     """Return the keys of those plans that have a published version in the currency."""
-    sold = PlanVersion.objects.filter(published_at__isnull=False, currency=currency)
+    sold = PlanVersion.objects.sold().filter(currency=currency)
     return set(sold.filter(plan__key__in=keys).values_list("plan__key", flat=True))
 
 
@@ -111,11 +112,12 @@ def terms_at(*, plan_id: int, currency: str, at: datetime) -> VersionTerms | Non
 
 
 def plans_with_terms(*, keys: Collection[str] = ()) -> list[Plan]:
-    """Return plans by key, all where none is given, with versions, prices, tiers and rates."""
+    """Return plans by key, all where none is given, with all that was not called off."""
     plans = Plan.objects.filter(key__in=keys) if keys else Plan.objects.all()
     return list(
         plans.order_by("key").prefetch_related(
-            Prefetch("versions", PlanVersion.objects.order_by("number")), *prefetches("versions__")
+            Prefetch("versions", PlanVersion.objects.standing().order_by("number")),
+            *prefetches("versions__"),
         )
     )
 

@@ -131,7 +131,7 @@ FROM unnest(%(ids)s::bigint[], %(customers)s::bigint[], %(currencies)s::text[],
 JOIN plans_subscription s ON s.customer_id = w.customer_id AND s.starts_at < w."end"
      AND (s.ends_at IS NULL OR s.ends_at > w.start)
 LEFT JOIN {versions} v ON v.plan_id = s.plan_id AND v.published_at IS NOT NULL
-     AND v.currency = w.currency
+     AND v.currency = w.currency AND v.effective_until IS DISTINCT FROM v.effective_from
      AND v.effective_from < least(s.ends_at, w."end")
      AND (v.effective_until IS NULL OR v.effective_until > greatest(s.starts_at, w.start))
 ORDER BY w.ref, s.starts_at, v.effective_from

@@ -31,26 +31,6 @@ class ConfirmForm(forms.Form):
     """Nothing to ask."""
 
 
-class PublishForm(forms.Form):
-    """From when a version is in force."""
-
-    effective_from = forms.DateTimeField(
-        label="In force from (UTC)",
-        widget=DateTimeInput,
-        help_text="Date and time in UTC. Usage from then on is priced by this version.",
-    )
-
-
-class RetireForm(forms.Form):
-    """When a version ends."""
-
-    at = forms.DateTimeField(
-        label="Ends (UTC)",
-        widget=DateTimeInput,
-        help_text="Date and time in UTC. Usage from then on is not priced by this version.",
-    )
-
-
 class PortalUserForm(forms.Form):
     """A person of the customer's, who may enter the portal and see nothing else."""
 

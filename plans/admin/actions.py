@@ -1,6 +1,6 @@
 """Pages that do one thing: they restate its effect, ask what must be asked, and do it once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,7 +27,11 @@ class Hindrance:
 
 @dataclass(frozen=True, kw_only=True)
 class ActionPage:
-    """One action: ``run`` takes the form's cleaned data and returns the message of its success."""
+    """One action: ``run`` takes the form's cleaned data and returns the message of its success.
+
+    ``include`` is a template between the effects and the form, which sees what ``shown`` holds.
+    ``only_shown`` shows the page though its form was sent: there is something to read first.
+    """
 
     title: str
     button: str
@@ -37,6 +41,9 @@ class ActionPage:
     back: str
     danger: bool = False
     hindrances: Sequence[Hindrance] = field(default_factory=tuple)
+    include: str = ""
+    shown: Mapping[str, Any] = field(default_factory=dict)
+    only_shown: bool = False
 
 
 def sent(request: HttpRequest) -> QueryDict | None:
@@ -46,7 +53,7 @@ def sent(request: HttpRequest) -> QueryDict | None:
 
 def answer(model_admin: ModelAdmin, request: HttpRequest, page: ActionPage) -> HttpResponse:
     """Run the action where its form was sent and is valid; else show the page."""
-    if request.method == "POST" and page.form.is_valid():
+    if request.method == "POST" and not page.only_shown and page.form.is_valid():
         try:
             message = page.run(page.form.cleaned_data)
         except OperationError as refusal:
@@ -55,6 +62,7 @@ def answer(model_admin: ModelAdmin, request: HttpRequest, page: ActionPage) -> H
             messages.success(request, message)
             return HttpResponseRedirect(page.back)
     context = {
+        **page.shown,
         **model_admin.admin_site.each_context(request),
         "opts": model_admin.opts,
         "title": page.title,

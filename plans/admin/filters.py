@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.contrib.admin import SimpleListFilter
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -17,12 +17,15 @@ class StatusFilter(SimpleListFilter):
     parameter_name = "status"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Offer the four statuses."""
+        """Offer every status."""
         return [
             ("draft", "Draft"),
+            ("submitted", "Submitted"),
+            ("approved", "Approved"),
             ("scheduled", "Scheduled"),
             ("in_force", "In force"),
             ("retired", "Retired"),
+            ("called_off", "Called off"),
         ]
 
     def queryset(
@@ -30,12 +33,17 @@ class StatusFilter(SimpleListFilter):
     ) -> QuerySet[PlanVersion]:
         """Keep the versions with the chosen status."""
         now = timezone.now()
+        unpublished = Q(published_at=None)
+        called_off = Q(effective_until=F("effective_from"))
         conditions = {
-            "draft": Q(published_at=None),
-            "scheduled": Q(effective_from__gt=now),
+            "draft": unpublished & Q(submitted_at=None),
+            "submitted": unpublished & Q(submitted_at__isnull=False, approved_at=None),
+            "approved": unpublished & Q(approved_at__isnull=False),
+            "scheduled": Q(effective_from__gt=now) & ~called_off,
             "in_force": Q(effective_from__lte=now)
             & (Q(effective_until=None) | Q(effective_until__gt=now)),
-            "retired": Q(effective_until__lte=now),
+            "retired": Q(effective_until__lte=now) & ~called_off,
+            "called_off": called_off,
         }
         chosen = conditions.get(self.value() or "")
         return queryset if chosen is None else queryset.filter(chosen)

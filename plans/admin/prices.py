@@ -207,7 +207,7 @@ class PriceAdmin(HouseAdmin):
         found = get_object_or_404(
             PlanVersion.objects.select_related("plan"), pk=request.GET.get("version") or None
         )
-        if found.published_at is not None:
+        if not found.is_draft:
             raise PermissionDenied
         return found
 
@@ -261,6 +261,7 @@ class PriceAdmin(HouseAdmin):
             price=form.instance,
             tiers=[row.instance for row in tiers.rows()],
             rates=[row.instance for row in rates.rows()],
+            by=request.user,  # type: ignore[arg-type]
         )
 
     def construct_change_message(
@@ -293,7 +294,8 @@ class PriceAdmin(HouseAdmin):
         """Move a price one place up or down."""
         price = self._changeable(request, price_id)
         try:
-            move_price(price=price, by=-1 if request.POST.get("to") == "up" else 1)
+            by: Any = request.user
+            move_price(price=price, places=-1 if request.POST.get("to") == "up" else 1, by=by)
         except OperationError as refusal:
             messages.error(request, refusal.message)
         return HttpResponseRedirect(_version_page(price))
@@ -302,7 +304,7 @@ class PriceAdmin(HouseAdmin):
         """Remove a price from its draft."""
         price = self._changeable(request, price_id)
         try:
-            remove_price(price=price)
+            remove_price(price=price, by=request.user)  # type: ignore[arg-type]
         except OperationError as refusal:
             messages.error(request, refusal.message)
         else:
@@ -327,7 +329,7 @@ def _without(lines: Sequence[str | tuple[str, ...]], unused: frozenset[str]) -> 
 
 
 def _is_frozen(price: Price | None) -> bool:
-    return bool(price and price.version_id and price.version.published_at)
+    return bool(price and price.version_id and not price.version.is_draft)
 
 
 def _named(version: PlanVersion) -> str:

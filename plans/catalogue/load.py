@@ -124,7 +124,7 @@ class _PlanLoader:
     def load(self) -> list[Loaded]:
         """Store those versions of the plan that are new."""
         plan = Plan.objects.get(key=self._document.key)
-        stored = list(plan.versions.order_by("number"))
+        stored = list(PlanVersion.objects.standing().filter(plan=plan).order_by("number"))
         digests = {pk: terms.digest for pk, terms in _terms(stored)}
         matched = match_versions(self._document.versions, stored=stored, digests=digests)
         pairs = zip(self._document.versions, matched, strict=True)

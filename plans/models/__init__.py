@@ -3,6 +3,7 @@ from plans.models.grants import Feature, Limit, Phase, ServiceClass, VersionFeat
 from plans.models.meters import Meter
 from plans.models.overrides import PriceOverride
 from plans.models.prices import MatrixRate, Price, Tier
+from plans.models.reviews import VersionReview
 from plans.models.subscriptions import Subscription, VersionPin
 from plans.models.versions import Plan, PlanVersion
 
@@ -24,5 +25,6 @@ __all__ = [
     "Tier",
     "VersionFeature",
     "VersionPin",
+    "VersionReview",
     "Workspace",
 ]

@@ -23,6 +23,7 @@ from plans.operations.versions import (
     add_prices,
     clean_problems,
     create_plan,
+    open_draft,
     refuse_frozen,
     refuse_invalid,
     start_version,
@@ -41,10 +42,10 @@ class PriceGone(OperationError):
     code = "price_gone"
 
 
-class CurrencyFixed(OperationError):
-    """The plan bills in another currency since its first published version."""
+class VersionReviewed(OperationError):
+    """The draft was submitted before; what was said of it is kept."""
 
-    code = "currency_fixed"
+    code = "version_reviewed"
 
 
 @transaction.atomic
@@ -60,10 +61,11 @@ def start_plan(
 
 
 @transaction.atomic
-def change_draft(*, version: PlanVersion, currency: str, note: str) -> PlanVersion:
+def change_draft(
+    *, version: PlanVersion, currency: str, note: str, by: AbstractBaseUser | None
+) -> PlanVersion:
     """Change a draft's currency and note. Raises VersionFrozen, PlanInvalid."""
-    draft = locks.version(version_id=version.pk)
-    refuse_frozen(draft)
+    draft = open_draft(version_id=version.pk, by=by)
     draft.currency = currency
     draft.note = note
     refuse_invalid(clean_problems(draft))
@@ -79,12 +81,13 @@ def replace_contents(
     note: str,
     rows: Sequence[PriceRows],
     grants: GrantRows,
+    by: AbstractBaseUser | None,
 ) -> PlanVersion:
     """Give a draft exactly these terms, as rows that are not stored yet.
 
     Raises VersionFrozen, PlanInvalid, PriceKeyTaken, UnknownFeature.
     """
-    draft = change_draft(version=version, currency=currency, note=note)
+    draft = change_draft(version=version, currency=currency, note=note, by=by)
     for related in (draft.prices, draft.phases, draft.service_classes, draft.limits):
         related.all().delete()
     draft.features.all().delete()
@@ -97,9 +100,14 @@ def replace_contents(
 
 @transaction.atomic
 def delete_draft(*, version: PlanVersion) -> None:
-    """Delete a draft with its prices. Raises VersionFrozen."""
+    """Delete a draft with its prices. Raises VersionFrozen, VersionReviewed."""
     draft = locks.version(version_id=version.pk)
     refuse_frozen(draft)
+    if draft.reviews.exists():
+        raise VersionReviewed(
+            f"Version {draft.number} was submitted before, and its reviews are kept: change it and "
+            "submit it again."
+        )
     draft.delete()
 
 
@@ -110,13 +118,14 @@ def save_price(
     price: Price,
     tiers: Sequence[Tier],
     rates: Sequence[MatrixRate],
+    by: AbstractBaseUser | None,
 ) -> Price:
     """Store a draft's price with exactly these tiers and rates; a new price becomes the last.
 
     What the price's charge model does not read is put back to its default, so that a change of
     the model leaves nothing behind. Raises VersionFrozen, PlanInvalid, PriceKeyTaken, PriceGone.
     """
-    refuse_frozen(locks.version(version_id=version.pk))
+    open_draft(version_id=version.pk, by=by)
     tiers = [_unsaved(tier) for tier in tiers] if price.model in TIERED_MODELS else []
     rates = [_unsaved(rate) for rate in rates] if price.model in RATED_MODELS else []
     _forget_unused(price)
@@ -126,24 +135,24 @@ def save_price(
 
 
 @transaction.atomic
-def remove_price(*, price: Price) -> None:
+def remove_price(*, price: Price, by: AbstractBaseUser | None) -> None:
     """Remove a price from its draft. Raises VersionFrozen; a price that is gone stays gone."""
-    refuse_frozen(locks.version(version_id=price.version_id))
+    open_draft(version_id=price.version_id, by=by)
     Price.objects.filter(pk=price.pk).delete()
 
 
 @transaction.atomic
-def move_price(*, price: Price, by: Literal[-1, 1]) -> None:
+def move_price(*, price: Price, places: Literal[-1, 1], by: AbstractBaseUser | None) -> None:
     """Move a price one place up or down in its draft; at the end of the list it stays.
 
     Raises VersionFrozen.
     """
-    refuse_frozen(locks.version(version_id=price.version_id))
+    open_draft(version_id=price.version_id, by=by)
     rows = list(Price.objects.filter(version_id=price.version_id).order_by("position", "pk"))
     here = next((index for index, row in enumerate(rows) if row.pk == price.pk), None)
     if here is None:
         raise PriceGone("The price was removed meanwhile.")
-    there = min(max(here + by, 0), len(rows) - 1)
+    there = min(max(here + places, 0), len(rows) - 1)
     rows.insert(there, rows.pop(here))
     for position, row in enumerate(rows):
         row.position = position

@@ -43,7 +43,7 @@ class PriceKeyTaken(OperationError):
 
 
 class VersionFrozen(OperationError):
-    """The version is published; nothing in it changes."""
+    """The version is submitted, approved or published; nothing in it changes."""
 
     code = "version_frozen"
 
@@ -85,6 +85,7 @@ def start_version(
         currency=currency,
         note=note,
         created_by_id=by.pk if by else None,
+        author_ids=[by.pk] if by else [],
     )
     refuse_invalid(clean_problems(version))
     version.save(force_insert=True)
@@ -97,10 +98,16 @@ def new_version_from(
 ) -> PlanVersion:
     """Start a draft with all prices, tiers and rates of another version of the plan."""
     draft = start_version(plan=version.plan, currency=version.currency, by=by, note=note)
-    copied = with_terms(PlanVersion.objects.filter(pk=version.pk)).get()
-    add_grants(version=draft, grants=_copied_grants(copied))
-    add_prices(version=draft, rows=[_copy(price) for price in copied.prices.all()])
+    rows, grants = copied_terms(version)
+    add_grants(version=draft, grants=grants)
+    add_prices(version=draft, rows=rows)
     return draft
+
+
+def copied_terms(version: PlanVersion) -> tuple[list[PriceRows], GrantRows]:
+    """Return everything that a version says as rows that are not stored."""
+    copied = with_terms(PlanVersion.objects.filter(pk=version.pk)).get()
+    return [_copy(price) for price in copied.prices.all()], _copied_grants(copied)
 
 
 def add_price(
@@ -109,19 +116,23 @@ def add_price(
     price: Price,
     tiers: Sequence[Tier] = (),
     rates: Sequence[MatrixRate] = (),
+    by: AbstractBaseUser | None = None,
 ) -> Price:
     """Add one price to a draft as its last one; see ``add_prices``."""
-    return add_prices(version=version, rows=[PriceRows(price, tiers, rates)])[0]
+    return add_prices(version=version, rows=[PriceRows(price, tiers, rates)], by=by)[0]
 
 
 @transaction.atomic
-def add_prices(*, version: PlanVersion, rows: Sequence[PriceRows]) -> list[Price]:
+def add_prices(
+    *, version: PlanVersion, rows: Sequence[PriceRows], by: AbstractBaseUser | None = None
+) -> list[Price]:
     """Add prices, not stored yet, to a draft after those that it has.
 
     Positions are given here. Raises VersionFrozen, PriceKeyTaken, and PlanInvalid for a value that
-    its column cannot hold; whether the prices make sense is checked when the version is published.
+    its column cannot hold; whether the prices make sense is checked when the version is submitted
+    and published.
     """
-    refuse_frozen(locks.version(version_id=version.pk))
+    open_draft(version_id=version.pk, by=by)
     last = version.prices.aggregate(last=Max("position"))["last"]
     _place(version, rows, first=0 if last is None else last + 1)
     refuse_invalid(_row_problems(rows))
@@ -133,13 +144,15 @@ def add_prices(*, version: PlanVersion, rows: Sequence[PriceRows]) -> list[Price
 
 
 @transaction.atomic
-def add_grants(*, version: PlanVersion, grants: GrantRows) -> None:
+def add_grants(
+    *, version: PlanVersion, grants: GrantRows, by: AbstractBaseUser | None = None
+) -> None:
     """Add to a draft what it grants beside its prices, as rows that are not stored yet.
 
     Raises VersionFrozen, UnknownFeature, and PlanInvalid for a value that its column cannot hold
     or that the version has already.
     """
-    refuse_frozen(locks.version(version_id=version.pk))
+    open_draft(version_id=version.pk, by=by)
     features = {row.key: row for row in Feature.objects.filter(key__in=grants.features)}
     for index, key in enumerate(grants.features):
         if key not in features:
@@ -167,11 +180,30 @@ def _copied_grants(version: PlanVersion) -> GrantRows:
     return grants
 
 
+def open_draft(*, version_id: int, by: AbstractBaseUser | None) -> PlanVersion:
+    """Lock a draft for a person to write in, who is one of its authors from then on.
+
+    Raises VersionFrozen.
+    """
+    draft = locks.version(version_id=version_id)
+    refuse_frozen(draft)
+    if by is not None and by.pk not in draft.author_ids:
+        draft.author_ids = [*draft.author_ids, by.pk]
+        draft.save(update_fields=["author_ids"])
+    return draft
+
+
 def refuse_frozen(version: PlanVersion) -> None:
-    """Raise VersionFrozen where the version is published."""
+    """Raise VersionFrozen where the version is submitted, approved or published."""
     if version.published_at is not None:
         raise VersionFrozen(
             f"Version {version.number} is published and frozen: make a new version from it."
+        )
+    if version.submitted_at is not None:
+        done = "submitted" if version.approved_at is None else "approved"
+        raise VersionFrozen(
+            f"Version {version.number} is {done} and frozen: withdraw it, or request changes, to "
+            "make it a draft again."
         )
 
 

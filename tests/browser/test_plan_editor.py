@@ -12,7 +12,9 @@ from plans.models import MatrixRate, Meter, PlanVersion, Price, Subscription
 from plans.operations.customers import create_customer
 from plans.operations.meters import define_meter
 from plans.operations.publishing import publish_version
+from plans.operations.reviews import submit_version
 from plans.operations.versions import add_price, create_plan, new_version_from, start_version
+from tests.integration.plans_fixtures import approved
 from usage.models import QuarantinedEvent
 
 JANUARY = datetime(2026, 1, 1, tzinfo=UTC)
@@ -66,6 +68,9 @@ def test_from_a_meter_to_a_subscription(signed_in_page, staff, screenshot):
     screenshot("6-price")
 
     version = PlanVersion.objects.get()
+    page.goto(f"/admin/plans/planversion/{version.pk}/change/")
+    page.get_by_role("link", name="Submit").click()
+    page.get_by_role("button", name="Submit").click()
     page = signed_in_page(approver)
     page.goto("/admin/")
     expect(page.get_by_role("link", name="Scale, version 1")).to_be_visible()
@@ -73,6 +78,8 @@ def test_from_a_meter_to_a_subscription(signed_in_page, staff, screenshot):
     dark(page)
     screenshot("7-home-dark")
     page.get_by_role("link", name="Scale, version 1").click()
+    page.get_by_role("link", name="Approve").click()
+    page.get_by_role("button", name="Approve").click()
     page.get_by_role("link", name="Publish").click()
     screenshot("8-publish")
     page.get_by_role("button", name="Publish").dblclick()
@@ -174,8 +181,10 @@ def test_an_editor_sees_the_dimensions_of_the_chosen_meter(
 
 
 def test_a_draft_is_published_by_the_keyboard_alone(signed_in_page, staff, scale):
-    page = signed_in_page(staff(APPROVER))
     draft = scale.versions.get(number=2)
+    author, approver = staff(EDITOR), staff(APPROVER)
+    approved(draft, author=author, approver=staff(APPROVER, username="noor"))
+    page = signed_in_page(approver)
     page.goto(f"/admin/plans/planversion/{draft.pk}/change/")
 
     press_until_focused(page, page.get_by_role("link", name="Publish"))
@@ -226,6 +235,7 @@ def test_home_is_a_queue_of_work(signed_in_page, staff, scale, screenshot):
         source="render-farm", event_id="e-1", code="unknown_subject", payload={},
         reason="There is no customer or workspace with the key “globex”.", received_at=JANUARY,
     )  # fmt: skip
+    submit_version(version=scale.versions.get(number=2), by=staff(EDITOR), now=JANUARY)
     page = signed_in_page(staff(APPROVER))
 
     page.goto("/admin/")

@@ -6,7 +6,8 @@ from decimal import Decimal
 from django.contrib.auth import get_user_model
 
 from plans.models import Price, Tier
-from plans.operations import customers, meters, publishing, subscriptions, versions
+from plans.operations import customers, meters, publishing, reviews, subscriptions, versions
+from plans.terms import terms_of
 
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
 MARCH = datetime(2026, 3, 1, tzinfo=UTC)
@@ -51,6 +52,16 @@ def published(plan, *, effective_from=NEW_YEAR, now=NEW_YEAR, **rest):
     return publishing.publish_version(
         version=draft(plan, **rest), effective_from=effective_from, by=None, now=now
     )
+
+
+def approved(version, *, author, approver, now=NEW_YEAR):
+    """The version, submitted by one person and approved by another."""
+    reviews.submit_version(version=version, by=author, now=now)
+    return reviews.approve_version(version=version, digest=digest(version), by=approver, now=now)
+
+
+def digest(version):
+    return terms_of([version.pk])[version.pk].digest
 
 
 def plan_in_force(key="starter", **rest):

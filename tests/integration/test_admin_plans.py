@@ -15,7 +15,9 @@ from billing.models import Statement
 from billing.staff import APPROVER, APPS, EDITOR, ROLES, SUPPORT, ensure_groups, remove_groups
 from plans.models import Customer, Meter, Plan, PlanVersion, Price, Subscription, Workspace
 from plans.models.prices import MatrixRate, Tier
+from plans.operations.reviews import submit_version
 from plans.operations.versions import add_price, create_plan, start_version
+from tests.integration import plans_fixtures as fixtures
 
 pytestmark = pytest.mark.django_db
 
@@ -46,6 +48,14 @@ def published(draft, world):
     from plans.operations.publishing import publish_version
 
     return publish_version(version=draft, effective_from=JANUARY, by=None, now=JANUARY)
+
+
+@pytest.fixture
+def approved(draft):
+    """The draft, submitted by Mara and approved by Noor."""
+    return fixtures.approved(
+        draft, author=fixtures.person(), approver=fixtures.person("noor"), now=JANUARY
+    )
 
 
 @pytest.fixture
@@ -226,8 +236,8 @@ def test_only_an_approver_publishes(sign_in, group, draft):
 # Publishing -----------------------------------------------------------------------------------
 
 
-def test_publishing_twice_publishes_once_and_says_so(sign_in, draft):
-    client = sign_in(APPROVER)
+def test_publishing_twice_publishes_once_and_says_so(sign_in, approved):
+    client, draft = sign_in(APPROVER), approved
     address, sent = (
         page("plans_planversion_publish", draft.pk),
         {"effective_from": "2026-01-01T00:00"},
@@ -532,6 +542,7 @@ def test_a_bad_meter_is_refused_at_its_field(sign_in):
 
 
 def test_home_shows_the_work_and_tries_a_parked_customer_again(sign_in, draft, acme):
+    submit_version(version=draft, by=fixtures.person(), now=JANUARY)
     parked = Statement.objects.create(
         customer=acme, period_start=JANUARY, period_end=datetime(2026, 2, 1, tzinfo=UTC),
         currency="EUR", draft_due_at=JANUARY, finalise_due_at=JANUARY, parked_at=JANUARY,

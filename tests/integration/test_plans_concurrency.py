@@ -6,10 +6,21 @@ from decimal import Decimal
 import pytest
 from django.db import DatabaseError, connection, transaction
 
-from plans.models import Meter, PlanVersion, Price
+from plans.errors import OperationError
+from plans.models import Meter, PlanVersion, Price, VersionReview
 from plans.operations.publishing import publish_version
+from plans.operations.reviews import approve_version, request_changes, submit_version
 from plans.operations.versions import create_plan, start_version
-from tests.integration.plans_fixtures import MARCH, NEW_YEAR, draft, image_meter
+from tests.integration.plans_fixtures import (
+    APRIL,
+    MARCH,
+    NEW_YEAR,
+    approved,
+    digest,
+    draft,
+    image_meter,
+    person,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -21,7 +32,7 @@ def in_a_thread(work):
     def run():
         try:
             work()
-        except DatabaseError as error:
+        except (DatabaseError, OperationError) as error:
             errors.append(error)
         finally:
             connection.close()
@@ -84,3 +95,87 @@ def test_a_price_that_is_being_written_is_part_of_what_is_published():
     assert errors == []
     assert PlanVersion.objects.get().published_at == MARCH
     assert version.prices.count() == 2
+
+
+def both(*works):
+    """Do works at once; return the errors of those that were refused."""
+    threads = [in_a_thread(work) for work in works]
+    for thread, _ in threads:
+        thread.join()
+    return [error for _, errors in threads for error in errors]
+
+
+def test_two_approvers_at_once_approve_once():
+    mara, noor, sam = person(), person("noor"), person("sam")
+    version = draft(create_plan(key="a", name="A"))
+    submit_version(version=version, by=mara, now=NEW_YEAR)
+    read = digest(version)
+
+    errors = both(*(
+        lambda by=by: approve_version(version=version, digest=read, by=by, now=MARCH)
+        for by in (noor, sam)
+    ))  # fmt: skip
+
+    assert [error.code for error in errors] == ["already_approved"]
+    assert VersionReview.objects.filter(what="approved").count() == 1
+    assert PlanVersion.objects.get().approved_by in {noor, sam}
+
+
+def test_an_approval_and_a_request_for_changes_at_once_leave_one_story():
+    mara, noor, sam = person(), person("noor"), person("sam")
+    version = draft(create_plan(key="a", name="A"))
+    submit_version(version=version, by=mara, now=NEW_YEAR)
+    read = digest(version)
+
+    errors = both(
+        lambda: approve_version(version=version, digest=read, by=noor, now=MARCH),
+        lambda: request_changes(version=version, by=sam, comment="No", now=MARCH),
+    )
+
+    version.refresh_from_db()
+    assert version.is_draft
+    told = list(VersionReview.objects.order_by("id").values_list("what", flat=True))
+    if errors:
+        assert [error.code for error in errors] == ["not_submitted"]
+        assert told == ["submitted", "changes_requested"]
+    else:
+        assert told == ["submitted", "approved", "changes_requested"]
+
+
+def test_what_is_being_written_is_part_of_what_is_submitted():
+    mara = person()
+    version = draft(create_plan(key="a", name="A"))
+    with transaction.atomic():
+        late_price(version)
+        thread, errors = in_a_thread(lambda: submit_version(version=version, by=mara, now=MARCH))
+        thread.join(timeout=0.5)
+        assert thread.is_alive()
+    thread.join()
+    assert errors == []
+    assert VersionReview.objects.get().digest == digest(version)
+    assert version.prices.count() == 2
+
+
+def test_nothing_slips_into_a_version_while_it_is_submitted():
+    mara = person()
+    version = draft(create_plan(key="a", name="A"))
+    with transaction.atomic():
+        submit_version(version=version, by=mara, now=MARCH)
+        thread, errors = in_a_thread(lambda: late_price(version))
+        thread.join(timeout=0.5)
+    thread.join()
+    assert "Version 1 is submitted and frozen" in str(errors[0])
+    assert version.prices.count() == 1
+
+
+def test_publishing_twice_at_once_publishes_once():
+    mara, noor = person(), person("noor")
+    version = approved(draft(create_plan(key="a", name="A")), author=mara, approver=noor)
+
+    errors = both(*(
+        lambda at=at: publish_version(version=version, effective_from=at, by=noor, now=NEW_YEAR)
+        for at in (MARCH, APRIL)
+    ))  # fmt: skip
+
+    assert [error.code for error in errors] == ["version_frozen"]
+    assert PlanVersion.objects.get().effective_from in {MARCH, APRIL}

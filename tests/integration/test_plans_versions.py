@@ -33,6 +33,7 @@ from tests.integration.plans_fixtures import (
     MARCH,
     MAY,
     NEW_YEAR,
+    approved,
     customer,
     draft,
     everything,
@@ -58,11 +59,12 @@ def refused(error, operation, **arguments):
 
 
 def test_publishing_puts_a_version_into_force_and_ends_the_one_before():
-    mara = person()
+    mara, noor = person(), person("noor")
     plan = create_plan(key="starter", name="Starter")
-    first = publish_version(version=draft(plan), effective_from=NEW_YEAR, by=mara, now=MARCH)
+    version = approved(draft(plan), author=mara, approver=noor)
+    first = publish_version(version=version, effective_from=NEW_YEAR, by=mara, now=MARCH)
     assert (first.published_at, first.published_by) == (MARCH, mara)
-    second = publish_version(version=draft(plan), effective_from=APRIL, by=mara, now=MARCH)
+    second = published(plan, effective_from=APRIL, now=MARCH)
 
     first.refresh_from_db()
     assert first.effective_until == APRIL
