@@ -26,7 +26,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from billing.admin.dry_runs import evidence_of
-from plans.admin.customers import LINKS, CustomerLink
+from plans.admin.customer_pages import LINKS, CustomerLink
 from plans.admin.evidence import EVIDENCE, VersionLink
 from plans.admin.evidence import LINKS as VERSION_LINKS
 

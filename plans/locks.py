@@ -1,6 +1,8 @@
 """Every row lock of the app, by name. Plan first, then versions, then meters, by primary key."""
 
-from plans.models import Meter, Plan, PlanVersion, Price, Subscription
+from datetime import datetime
+
+from plans.models import Meter, Plan, PlanVersion, Price, PriceOverride, Subscription
 
 
 def plan(*, plan_id: int) -> Plan:
@@ -29,3 +31,14 @@ def meters_of(*, version_id: int) -> list[Meter]:
 def subscription(*, subscription_id: int) -> Subscription:
     """Lock a subscription's row."""
     return Subscription.objects.select_for_update(of=("self",)).get(pk=subscription_id)
+
+
+def subscriptions_from(*, customer_id: int, starts_at: datetime) -> list[Subscription]:
+    """Lock a customer's subscription that starts at a time, if there is one."""
+    rows = Subscription.objects.filter(customer_id=customer_id, starts_at=starts_at)
+    return list(rows.select_for_update(of=("self",)).order_by("pk"))
+
+
+def price_override(*, override_id: int) -> PriceOverride:
+    """Lock an agreed price's row."""
+    return PriceOverride.objects.select_for_update(of=("self",)).get(pk=override_id)

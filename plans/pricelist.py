@@ -73,6 +73,14 @@ def plans_listed(plans: QuerySet[Plan], *, now: datetime) -> QuerySet[Plan]:
     )
 
 
+def plans_on_sale(*, currency: str) -> QuerySet[Plan]:
+    """Return the plans that have a published version in a currency, by name."""
+    published = PlanVersion.objects.filter(
+        plan=OuterRef("pk"), published_at__isnull=False, currency=currency
+    )
+    return Plan.objects.filter(Exists(published)).order_by("name")
+
+
 def drafts_waiting() -> QuerySet[PlanVersion]:
     """Return the drafts with prices, oldest first: they wait for publication."""
     priced = Price.objects.filter(version=OuterRef("pk"))

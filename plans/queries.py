@@ -1,7 +1,7 @@
 """What reads across rows of plans, versions and subscriptions, in a fixed number of queries."""
 
 from collections.abc import Collection
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 from django.db.models import Prefetch, Q
@@ -15,7 +15,8 @@ from plans.models import (
     Subject,
     Subscription,
 )
-from plans.terms import prefetches
+from plans.rating import Period, billing_period
+from plans.terms import VersionTerms, prefetches, terms_of
 
 
 class VersionInForce(NamedTuple):
@@ -90,6 +91,23 @@ def subscriptions_in(
         .values_list("id", "customer_id", "plan_id", "starts_at", "ends_at", "anchor_date")
     )
     return [SubscriptionIn(*row) for row in rows]
+
+
+def period_of(*, subscription: Subscription, at: datetime) -> Period:
+    """Return the billing period that holds a time, counted from the subscription's own anchor.
+
+    Its customer is read where it was not read with it.
+    """
+    return billing_period(
+        anchor=subscription.anchor_date, zone=subscription.customer.time_zone, at=at
+    )
+
+
+def terms_at(*, plan_id: int, currency: str, at: datetime) -> VersionTerms | None:
+    """Return the terms of the plan's version in force at a time in a currency, where one is."""
+    in_force = versions_in_force(plan_ids=[plan_id], start=at, end=at + timedelta.resolution)
+    found = next((each for each in in_force if each.currency == currency), None)
+    return None if found is None else terms_of([found.version_id])[found.version_id]
 
 
 def plans_with_terms(*, keys: Collection[str] = ()) -> list[Plan]:

@@ -262,7 +262,7 @@ def find_fault(event: CloudEvent, *, types: Mapping[str, TypeRules], span: Span)
     if rules is None:
         said = f"No meter counts events of the type “{event.type}”."
         return find_text_fault("type", event.type) or Fault(UNKNOWN_TYPE, said, "type")
-    return _find_data_fault(event.data or {}, rules)
+    return find_data_fault(event.data or {}, rules)
 
 
 def _said(time: datetime) -> str:
@@ -280,7 +280,8 @@ def find_text_fault(name: str, text: str) -> Fault | None:
     return None
 
 
-def _find_data_fault(data: dict[str, Any], rules: TypeRules) -> Fault | None:
+def find_data_fault(data: dict[str, Any], rules: TypeRules) -> Fault | None:
+    """Return what the meters of its type find wrong with an event's data, or None."""
     for name in rules.scalars:
         value = data.get(name)
         if type(value) is str:

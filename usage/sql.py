@@ -14,21 +14,24 @@ WHERE event_type IN (SELECT jsonb_array_elements_text(%s::jsonb))
 ORDER BY id
 """
 
+LIVE_API_KEY = "SELECT {columns} FROM usage_apikey WHERE digest = %s AND revoked_at IS NULL"
+
 SUBJECTS = """
 SELECT key, customer_id, workspace_id
 FROM plans_subject
 WHERE key = ANY (ARRAY(SELECT jsonb_array_elements_text(%s::jsonb)))
 """
 
-# Returns how many were new; rows whose subject nobody has are passed over. The keys go in order, so
-# that batches with the same keys wait for each other and never deadlock; the events by customer,
-# which keeps what a batch writes to the index on customer and time together.
+# Takes a list of rows, each a list (source, id, type, time, subject, properties), which is read in
+# half the time that objects take. Returns how many were new; rows whose subject nobody has are
+# passed over. The keys go in order, so that batches with the same keys wait for each other and
+# never deadlock; the events by customer, which keeps what a batch writes to the index on customer
+# and time together.
 INSERT_EVENTS = """
 WITH r AS (
-    SELECT r.s, r.i, r.y, r.t, r.p, owner.customer_id AS c, owner.workspace_id AS w
-    FROM jsonb_to_recordset(%s::jsonb) AS r
-        (s text, i text, y text, t timestamptz, k text, p jsonb)
-    JOIN plans_subject owner ON owner.key = r.k
+    SELECT e ->> 0 AS s, e ->> 1 AS i, e ->> 2 AS y, (e ->> 3)::timestamptz AS t, e -> 5 AS p,
+        owner.customer_id AS c, owner.workspace_id AS w
+    FROM jsonb_array_elements(%s::jsonb) AS e JOIN plans_subject owner ON owner.key = e ->> 4
 ),
 new AS (
     INSERT INTO usage_eventkey (source, event_id, customer_id, "time")

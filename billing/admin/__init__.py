@@ -1,5 +1,5 @@
-"""The billing side of the admin: statements, the journal, credit pools, dry runs of versions."""
+"""The billing side of the admin: statements, the journal, credit, dry runs, subscriptions."""
 
-from billing.admin import dry_runs, ledger, pools, statements
+from billing.admin import dry_runs, ledger, pools, statements, subscriptions
 
-__all__ = ["dry_runs", "ledger", "pools", "statements"]
+__all__ = ["dry_runs", "ledger", "pools", "statements", "subscriptions"]

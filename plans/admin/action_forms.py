@@ -1,20 +1,12 @@
 """What the actions ask. Times carry their zone in the label; dates are the customer's own."""
 
-from datetime import datetime
-from typing import Any
-
 from django import forms
-from django.db.models import Exists, OuterRef
 from unfold.widgets import (
     DATETIME_CLASSES,
     UnfoldAdminEmailInputWidget,
     UnfoldAdminPasswordWidget,
-    UnfoldAdminSelectWidget,
     UnfoldAdminTextInputWidget,
 )
-
-from plans.models import Customer, Plan, PlanVersion
-from plans.rating import local_midnight
 
 
 class DateInput(forms.DateInput):
@@ -57,53 +49,6 @@ class RetireForm(forms.Form):
         widget=DateTimeInput,
         help_text="Date and time in UTC. Usage from then on is not priced by this version.",
     )
-
-
-class SubscribeForm(forms.Form):
-    """A plan, its start, and how its periods are counted."""
-
-    plan = forms.ModelChoiceField(
-        queryset=Plan.objects.none(), widget=UnfoldAdminSelectWidget, empty_label="Choose a plan"
-    )
-    start_date = forms.DateField(label="Starts", widget=DateInput)
-    anchor_date = forms.DateField(
-        label="Months are counted from",
-        widget=DateInput,
-        required=False,
-        help_text="Empty: a statement for each calendar month. A date: months from that date on.",
-    )
-
-    def __init__(self, *args: Any, customer: Customer, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.zone = customer.time_zone
-        published = PlanVersion.objects.filter(
-            plan=OuterRef("pk"), published_at__isnull=False, currency=customer.currency
-        )
-        plan: Any = self.fields["plan"]
-        plan.queryset = Plan.objects.filter(Exists(published)).order_by("name")
-        plan.help_text = f"Published plans that bill in {customer.currency}."
-        self.fields["start_date"].help_text = f"At the start of that day in {self.zone}."
-
-    @property
-    def starts_at(self) -> datetime:
-        """Return the start of the chosen day in the customer's billing zone."""
-        return local_midnight(self.cleaned_data["start_date"], zone=self.zone)
-
-
-class EndForm(forms.Form):
-    """The first day without the plan."""
-
-    end_date = forms.DateField(label="First day without the plan", widget=DateInput)
-
-    def __init__(self, *args: Any, customer: Customer, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.zone = customer.time_zone
-        self.fields["end_date"].help_text = f"It ends at the start of that day in {self.zone}."
-
-    @property
-    def ends_at(self) -> datetime:
-        """Return the start of the chosen day in the customer's billing zone."""
-        return local_midnight(self.cleaned_data["end_date"], zone=self.zone)
 
 
 class PortalUserForm(forms.Form):

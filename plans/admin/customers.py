@@ -1,38 +1,24 @@
 """Customers, with their workspaces, subscriptions and portal users on one page."""
 
-import zoneinfo
-from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
-from django.urls import NoReverseMatch, URLPattern, path, reverse
+from django.urls import URLPattern, reverse
 from django.utils import timezone
 from unfold.admin import TabularInline
 from unfold.decorators import action, display
-from unfold.enums import ActionVariant
 
-from plans.admin.action_forms import EndForm, PortalUserForm, SubscribeForm
+from plans.admin.action_forms import PortalUserForm
 from plans.admin.actions import ActionPage, answer, sent
+from plans.admin.agreed_prices import agreed_context, agreed_urls
 from plans.admin.base import HouseAdmin, label_input
+from plans.admin.customer_pages import links_of, page_urls, pages_of, subscriptions_of
 from plans.models import Customer, Membership, Subject, Subscription, Workspace
 from plans.operations.portal_users import create_portal_user
-from plans.operations.subscriptions import end_subscription, subscribe
-
-
-class CustomerLink(NamedTuple):
-    """A list of another app that can be filtered by customer; that app adds it to ``LINKS``."""
-
-    title: str
-    view_name: str
-    parameter: str
-
-
-LINKS: list[CustomerLink] = []
 
 
 class SubjectForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -82,7 +68,7 @@ class CustomerAdmin(HouseAdmin):
     inlines = (WorkspaceInline,)
     prepopulated_fields = {"key": ("name",)}
     change_form_template = "admin/plans/customer/change_form.html"
-    actions_detail = ("subscribe", "add_portal_user")
+    actions_detail = ("add_portal_user",)
     fieldsets = (
         ("Who is billed", {"fields": (("name", "key"), "email")}),
         ("How it is billed", {
@@ -91,13 +77,8 @@ class CustomerAdmin(HouseAdmin):
     )  # fmt: skip
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the page that ends a subscription."""
-        end = path(
-            "<int:customer_id>/subscriptions/<int:subscription_id>/end/",
-            self.admin_site.admin_view(self.end),
-            name="plans_customer_end",
-        )
-        return [end, *super().get_urls()]
+        """Add the pages about subscriptions and agreed prices."""
+        return [*page_urls(self), *agreed_urls(self), *super().get_urls()]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Customer]:
         """Name the present plan by a subquery."""
@@ -133,50 +114,9 @@ class CustomerAdmin(HouseAdmin):
         found: HttpResponse = super().change_view(request, object_id, form_url, context)
         return found
 
-    def has_subscribe_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        """Say whether the person may subscribe customers."""
-        return request.user.has_perm("plans.add_subscription")
-
     def has_invite_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         """Say whether the person may make portal users."""
         return request.user.has_perm("plans.add_membership")
-
-    @action(
-        description="Subscribe to a plan", url_path="subscribe", permissions=["subscribe"],
-        variant=ActionVariant.PRIMARY,
-    )  # fmt: skip
-    def subscribe(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Put the customer on a plan."""
-        customer = get_object_or_404(Customer, pk=object_id)
-        now = timezone.now()
-        today = now.astimezone(zoneinfo.ZoneInfo(customer.time_zone)).date()
-        form = SubscribeForm(sent(request), customer=customer, initial={"start_date": today})
-
-        def run(cleaned: dict[str, Any]) -> str:
-            subscription = subscribe(
-                customer=customer,
-                plan=cleaned["plan"],
-                starts_at=form.starts_at,
-                anchor_date=cleaned["anchor_date"],
-                now=now,
-            )
-            starts = _day(subscription.starts_at, customer)
-            message = f"{customer.name} is subscribed to {cleaned['plan'].name} from {starts}."
-            self.log_change(request, customer, message)
-            return message
-
-        page = ActionPage(
-            title=f"Subscribe {customer.name} to a plan",
-            button="Subscribe",
-            form=form,
-            effects=(
-                f"Usage of {customer.name} is priced by the plan, in {customer.currency}.",
-                "From the first subscription on, the customer's currency and time zone are fixed.",
-            ),
-            run=run,
-            back=_page(customer),
-        )
-        return answer(self, request, page)
 
     @action(description="Add a portal user", url_path="portal-user", permissions=["invite"])
     def add_portal_user(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -207,74 +147,18 @@ class CustomerAdmin(HouseAdmin):
         )
         return answer(self, request, page)
 
-    def end(self, request: HttpRequest, customer_id: int, subscription_id: int) -> HttpResponse:
-        """End a subscription."""
-        if not request.user.has_perm("plans.change_subscription"):
-            raise PermissionDenied
-        rows = Subscription.objects.select_related("customer", "plan")
-        subscription = get_object_or_404(rows, pk=subscription_id, customer_id=customer_id)
-        customer, plan, now = subscription.customer, subscription.plan, timezone.now()
-        form = EndForm(sent(request), customer=customer)
-
-        def run(_: dict[str, Any]) -> str:
-            end_subscription(subscription=subscription, ends_at=form.ends_at, now=now)
-            message = f"{customer.name} leaves {plan.name} on {_day(form.ends_at, customer)}."
-            self.log_change(request, customer, message)
-            return message
-
-        page = ActionPage(
-            title=f"End {customer.name}'s subscription to {plan.name}?",
-            button="End the subscription",
-            danger=True,
-            form=form,
-            effects=("Usage from that day on has no price, unless another subscription begins.",),
-            run=run,
-            back=_page(customer),
-        )
-        return answer(self, request, page)
-
 
 def _context(request: HttpRequest, customer: Customer) -> dict[str, Any]:
     members = Membership.objects.filter(customer=customer).select_related("user")
+    now = timezone.now()
     return {
+        **agreed_context(request, customer, now=now),
         "subtitle": "",
-        "subscriptions": _subscriptions(customer, now=timezone.now()),
+        "subscriptions": subscriptions_of(request, customer, now=now),
+        "subscription_pages": pages_of(request, customer),
         "portal_users": [member.user for member in members.order_by("user__username")],
-        "may_end": request.user.has_perm("plans.change_subscription"),
-        "links": _links(customer),
+        "links": links_of(customer),
     }
-
-
-def _subscriptions(customer: Customer, *, now: datetime) -> list[dict[str, Any]]:
-    rows = Subscription.objects.filter(customer=customer).select_related("plan")
-    return [
-        {
-            "plan": row.plan,
-            "starts": _day(row.starts_at, customer),
-            "ends": _day(row.ends_at, customer) if row.ends_at else "",
-            "anchor_date": row.anchor_date,
-            "is_over": row.ends_at is not None and row.ends_at <= now,
-            "end_link": reverse("admin:plans_customer_end", args=[customer.pk, row.pk]),
-        }
-        for row in rows.order_by("-starts_at")
-    ]
-
-
-def _links(customer: Customer) -> list[tuple[str, str]]:
-    found = []
-    for link in LINKS:
-        try:
-            address = reverse(f"admin:{link.view_name}")
-        except NoReverseMatch:
-            continue
-        found.append((link.title, f"{address}?{link.parameter}={customer.pk}"))
-    return found
-
-
-def _day(at: datetime, customer: Customer) -> str:
-    local = at.astimezone(zoneinfo.ZoneInfo(customer.time_zone))
-    clock = "" if local.time() == datetime.min.time() else f" {local:%H:%M}"
-    return f"{local:%d %B %Y}{clock} ({customer.time_zone})"
 
 
 def _page(customer: Customer) -> str:

@@ -21,6 +21,7 @@ from plans.admin.actions import ActionPage, Hindrance, already, answer, sent
 from plans.admin.base import HouseAdmin
 from plans.admin.evidence import latest_evidence, links_for
 from plans.admin.filters import StatusFilter
+from plans.agreed import agreed_on
 from plans.models import PlanVersion
 from plans.operations.drafts import change_draft, delete_draft
 from plans.operations.publishing import publish_version, retire_version
@@ -113,6 +114,7 @@ class PlanVersionAdmin(HouseAdmin):
             "status": status,
             "status_label": STATUS_LABELS[status],
             "cards": price_cards(version),
+            "agreed_on": agreed_on(version, at=timezone.now()),
             "can_edit_prices": can_edit,
             "evidence": latest_evidence(version),
             "version_links": links_for(request, version),

@@ -11,6 +11,7 @@ from plans.models import Customer, Plan, PlanVersion, Subscription
 from plans.queries import published_versions
 
 MAX_BACKDATING = timedelta(days=3 * 366)
+MAX_AHEAD = timedelta(days=5 * 366)
 
 
 class CurrencyMismatch(OperationError):
@@ -45,12 +46,15 @@ def subscribe(
     starts_at: datetime,
     ends_at: datetime | None = None,
     anchor_date: date | None = None,
+    phases_from: datetime | None = None,
+    setup_waived: bool = False,
     now: datetime,
 ) -> Subscription:
     """Put a customer on a plan over ``[starts_at, ends_at)``, in the past too.
 
-    Without ``anchor_date`` calendar months are billed, else months counted from it. Raises
-    SubscriptionDateRefused, NoVersionInForce, CurrencyMismatch, AlreadySubscribed.
+    Without ``anchor_date`` calendar months are billed, else months counted from it. Phases are
+    counted from ``phases_from``, or from the start. Raises SubscriptionDateRefused,
+    NoVersionInForce, CurrencyMismatch, AlreadySubscribed.
     """
     _refuse_dates(starts_at=starts_at, ends_at=ends_at, now=now)
     versions = published_versions(plan_id=plan.pk)
@@ -59,7 +63,13 @@ def subscribe(
         raise _mismatch(plan, sold_in=sold_in, customers=[(customer.key, customer.currency)])
     _refuse_gap(plan, versions, customer.currency, starts_at=starts_at, ends_at=ends_at)
     subscription = Subscription(
-        customer=customer, plan=plan, starts_at=starts_at, ends_at=ends_at, anchor_date=anchor_date
+        customer=customer,
+        plan=plan,
+        starts_at=starts_at,
+        ends_at=ends_at,
+        anchor_date=anchor_date,
+        phases_from=phases_from,
+        setup_waived=setup_waived,
     )
     refusal = AlreadySubscribed(
         f"“{customer.name}” has another subscription at that time. End that one first.",
@@ -141,6 +151,19 @@ def _refuse_dates(*, starts_at: datetime, ends_at: datetime | None, now: datetim
             f"A subscription cannot start more than three years back, on {_on(starts_at)}.",
             field="starts_at",
         )
+    if starts_at > now + MAX_AHEAD:
+        raise SubscriptionDateRefused(
+            f"A subscription cannot start more than five years ahead, on {_on(starts_at)}.",
+            field="starts_at",
+        )
+
+
+def refuse_unpriced(
+    *, plan: Plan, currency: str, starts_at: datetime, ends_at: datetime | None = None
+) -> None:
+    """Raise NoVersionInForce where the plan has no price in the currency for some of the time."""
+    versions = published_versions(plan_id=plan.pk)
+    _refuse_gap(plan, versions, currency, starts_at=starts_at, ends_at=ends_at)
 
 
 def _refuse_gap(
@@ -151,7 +174,6 @@ def _refuse_gap(
     starts_at: datetime,
     ends_at: datetime | None,
 ) -> None:
-    """Refuse a time at which the plan has no price in the currency."""
     sold = [version for version in versions if version.currency == currency]
     gap = _first_gap(sold, starts_at=starts_at, ends_at=ends_at)
     if gap is not None:

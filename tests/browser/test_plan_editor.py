@@ -85,8 +85,10 @@ def test_from_a_meter_to_a_subscription(signed_in_page, staff, screenshot):
     page.goto(f"/admin/plans/customer/{customer.pk}/change/")
     page.get_by_role("link", name="Subscribe to a plan").click()
     page.get_by_label("Plan").select_option(label="Scale")
+    page.get_by_label("Why").fill("Signed on paper.")
+    expect(page.get_by_text("is priced by Scale, in EUR")).to_be_visible()
     screenshot("10-subscribe")
-    page.get_by_role("button", name="Subscribe").click()
+    page.get_by_role("button", name="Subscribe to Scale").click()
     expect(page.get_by_text("Acme is subscribed to Scale")).to_be_visible()
     assert Subscription.objects.get().customer == customer
     screenshot("11-customer")

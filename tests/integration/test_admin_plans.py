@@ -1,5 +1,6 @@
 """The plans side of the admin: who may do what, what bad input answers, and how much it reads."""
 
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -460,11 +461,14 @@ def test_a_workspace_with_its_customers_own_new_key_stores_neither(sign_in):
 
 
 def test_a_customer_is_subscribed_from_the_start_of_a_day_in_its_own_zone(sign_in, published, acme):
-    client = sign_in(EDITOR)
+    client, address = sign_in(EDITOR), page("plans_customer_subscribe", acme.pk)
     sent = {"plan": published.plan_id, "start_date": "2026-02-01", "anchor_date": ""}
+    shown = client.post(address, sent).content.decode()
+    sent |= dict(re.findall(r'name="(as_of|shown)" value="([^"]*)"', shown))
+    sent |= {"step": "do", "reason": "They signed."}
 
-    client.post(page("plans_customer_subscribe", acme.pk), sent)
-    again = client.post(page("plans_customer_subscribe", acme.pk), sent)
+    client.post(address, sent)
+    again = client.post(address, sent)
 
     assert "another subscription at that time" in again.content.decode()
     assert Subscription.objects.get().starts_at == datetime(2026, 1, 31, 23, tzinfo=UTC)
@@ -473,7 +477,7 @@ def test_a_customer_is_subscribed_from_the_start_of_a_day_in_its_own_zone(sign_i
     assert 'name="currency"' not in shown, "currency and zone are fixed by the subscription"
 
 
-def test_a_subscription_that_no_version_covers_is_refused_at_the_plan(sign_in, published, acme):
+def test_a_subscription_that_no_version_covers_is_refused(sign_in, published, acme):
     client = sign_in(EDITOR)
     sent = {"plan": published.plan_id, "start_date": "2026-01-01"}
 

@@ -191,6 +191,16 @@ def test_the_secret_is_never_stored(db):
     assert key.scopes == ["ingest", "read"]
 
 
+def test_a_key_is_found_whole_until_it_is_revoked(db):
+    key, secret = issue_key(name="gateway", scopes=["ingest", "read"], now=NOW)
+    found = use_key(secret=secret, now=NOW)
+    (row,) = ApiKey.objects.filter(pk=key.pk).values()
+    assert {name: getattr(found, name) for name in row} == row | {"last_used_at": None}
+    revoke_key(key_id=key.pk, now=NOW)
+    assert use_key(secret=secret, now=NOW) is None
+    assert use_key(secret="tg_unknown", now=NOW) is None
+
+
 def test_use_is_noted_at_most_once_a_minute(db):
     key, secret = issue_key(name="gateway", scopes=["ingest"], now=NOW)
     for seconds, noted in [(0, 0), (59, 0), (61, 61), (90, 61)]:

@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -23,6 +23,7 @@ from usage.ingest import (
     CloudEvent,
     Fault,
     Rejection,
+    Span,
     TooManyEvents,
     TypeRules,
     ValueRule,
@@ -33,6 +34,7 @@ from usage.ingest import (
 from usage.limits import accepted_span, batch_events_max
 from usage.operations.hold import hold_events
 from usage.operations.partitions import Month, ensure_partitions, forget_partitions, month_of
+from usage.screening import SoundRow, find_sound_rows
 
 
 class IngestReport(NamedTuple):
@@ -43,8 +45,8 @@ class IngestReport(NamedTuple):
     rejected: tuple[Rejection, ...]
 
 
-class _Row(msgspec.Struct, gc=False):
-    """One event as the statement reads it; short names make a short parameter."""
+class _Row(msgspec.Struct, array_like=True, gc=False):
+    """One event as the statement reads it: in JSON a list, like a `SoundRow`."""
 
     s: str
     i: str
@@ -78,16 +80,29 @@ def ingest(events: Sequence[CloudEvent], *, now: datetime) -> IngestReport:
         raise TooManyEvents(f"At most {batch_events_max()} events are taken at once.")
     if not events:
         return IngestReport(0, 0, ())
-    batch = _sort_out(events, now=now)
-    accepted, duplicates = _store(batch, now=now)
+    types = _load_types({event.type for event in events})
+    span = accepted_span(now=now)
+    rows = find_sound_rows(events, types=types, span=span)
+    new = None if rows is None else _store_sound(rows, now=now)
+    if new == len(events):
+        return IngestReport(new, 0, ())
+    return _answer_for_each(_sort_out(events, types=types, span=span, now=now), new=new, now=now)
+
+
+def _answer_for_each(batch: _Batch, *, new: int | None, now: datetime) -> IngestReport:
+    """Tell what became of each event: `new` of them are stored; None of a batch not tried yet."""
+    if new is None:
+        accepted, duplicates = _store(batch, now=now)
+    else:
+        accepted, duplicates = _account_for_the_rest(batch, new=new, now=now)
     if batch.held:
         batch.rejected += hold_events(batch.held, now=now)
     return IngestReport(accepted, duplicates, tuple(sorted(batch.rejected)))
 
 
-def _sort_out(events: Sequence[CloudEvent], *, now: datetime) -> _Batch:
-    types = _load_types({event.type for event in events})
-    span = accepted_span(now=now)
+def _sort_out(
+    events: Sequence[CloudEvent], *, types: Mapping[str, TypeRules], span: Span, now: datetime
+) -> _Batch:
     batch = _Batch(events)
     rows = batch.rows
     for index, event in enumerate(events):
@@ -149,33 +164,50 @@ def _type_rules(meters: Iterable[tuple[str, str, str, list[str], str]]) -> TypeR
 
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
+_NUL = b"\\u0000"
 
 
 def _json_list(texts: Iterable[str]) -> str:
     return _encoder.encode([text for text in texts if "\0" not in text]).decode()
 
 
+def _store_sound(rows: Sequence[SoundRow], *, now: datetime) -> int | None:
+    """Insert the rows and return how many were new; None, and nothing stored, if NUL may be there.
+
+    A row that was not new was stored before, or nobody has its subject.
+    """
+    payload = _encoder.encode(rows)
+    if _NUL in payload:
+        return None
+    return _insert_into_months(payload, _months([row[3] for row in rows]), now=now)
+
+
 def _store(batch: _Batch, *, now: datetime) -> tuple[int, int]:
     """Insert the rows; return how many were new, and how many were there with the same content."""
     payload = _encode_rows(batch)
-    if b"\\u0000" in payload:
+    if _NUL in payload:
         _reject_nul(batch)
         payload = _encode_rows(batch)
     if not batch.rows:
         return 0, 0
-    months = _months(batch)
+    months = _months([row.t for _, row in batch.rows.values()])
+    new = _insert_into_months(payload, months, now=now)
+    if new == len(batch.rows) and not batch.repeats:
+        return new, 0
+    return _account_for_the_rest(batch, new=new, now=now)
+
+
+def _insert_into_months(payload: bytes, months: set[Month], *, now: datetime) -> int:
+    """Store what is new of rows that lie in these months, and return how many they are."""
     ensure_partitions(months)
     try:
-        new = _insert(payload, now=now)
+        return _insert(payload, now=now)
     except IntegrityError as error:
         if connection.in_atomic_block or not _lacks_partition(error):
             raise
         forget_partitions()
         ensure_partitions(months)
-        new = _insert(payload, now=now)
-    if new == len(batch.rows) and not batch.repeats:
-        return new, 0
-    return _account_for_the_rest(batch, new=new, now=now)
+        return _insert(payload, now=now)
 
 
 def _account_for_the_rest(batch: _Batch, *, new: int, now: datetime) -> tuple[int, int]:
@@ -236,8 +268,7 @@ def _drop(batch: _Batch, gone: set[int]) -> None:
             batch.repeats.append((index, row))
 
 
-def _months(batch: _Batch) -> set[Month]:
-    times = [row.t for _, row in batch.rows.values()]
+def _months(times: Sequence[datetime]) -> set[Month]:
     first, last = month_of(min(times)), month_of(max(times))
     return {first} if first == last else {month_of(time) for time in times}
 
