@@ -8,9 +8,13 @@ from django.test.utils import CaptureQueriesContext
 
 from billing.models import Statement
 from billing.queries.current import current_usage
+from billing.statements.build import build
+from billing.statements.facts import Period, load_facts
 from billing.statements.preview import preview_statement
+from billing.statements.substitution import Substitution
 from billing.statements.verify import Difference, verify_statements
 from plans.models import Customer, Meter, Phase, ServiceClass, Subscription
+from plans.overrides import TermsBook
 from plans.terms import GrantRows
 from tests.fixtures.world import World, at
 
@@ -568,3 +572,40 @@ def test_the_running_period_shows_seats_as_seats(world: World) -> None:
     assert [(part.quantity.number, part.rate) for part in second.parts] == [
         ("56", "$30.00 per 30 days")
     ]
+
+
+def test_a_version_that_is_tried_leaves_pins_and_agreed_prices_of_its_own_plan(
+    world: World,
+) -> None:
+    """But one of another plan is tried without what belongs to the plan that would be left."""
+    meter = world.meter(unit="jobs")
+    plan = world.plan(prices=(FEE, per_unit(meter, "1")))
+    old = plan.versions.get()
+    dearer = world.version(
+        plan,
+        prices=({**FEE, "amount": D(300)}, per_unit(meter, "3")),
+        effective_from=at(2025, 4, 1),
+    )
+    other = world.plan("other", prices=({**FEE, "amount": D(7)}, per_unit(meter, "5")))
+    content = {"key": "jobs", "name": "Jobs", "model": "per_unit", "meter": "jobs", "amount": "2"}
+    pinned, agreeing = world.customer("pinned"), world.customer("agreeing")
+    for customer in (pinned, agreeing):
+        world.subscribe(customer, plan, starts_at=at(2025, 1, 1))
+        world.use(customer.key, time=at(2025, 1, 5), times=10)
+    world.pin(pinned, old, start=at(2025, 1, 1), end=None)
+    world.agree(agreeing, plan, content, start=at(2025, 1, 1))
+
+    def tried(version) -> list[D]:
+        periods = [
+            Period(number, each.id, each.key, "USD", "UTC", at(2025, 1, 1), at(2025, 2, 1))
+            for number, each in enumerate((pinned, agreeing))
+        ]
+        instead = Substitution(plan_id=plan.id, version_id=version.id, periods={0, 1})
+        loaded = load_facts(periods, instead=instead)
+        book = TermsBook(loaded.terms, loaded.agreed)
+        return [
+            build(loaded.facts[ref], terms=book.terms, agreed=book.agreed).total for ref in (0, 1)
+        ]
+
+    assert tried(dearer) == [D(110), D(320)]
+    assert tried(other.versions.get()) == [D(57), D(57)]
