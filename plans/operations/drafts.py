@@ -9,13 +9,14 @@ from django.db.models import Field
 
 from plans import locks
 from plans.errors import OperationError, Problem, refusing
-from plans.models import MatrixRate, PlanVersion, Price, Tier
+from plans.models import MatrixRate, PlanVersion, Price, Tier, VersionEvent
 from plans.models.prices import (
     MODEL_COLUMNS,
     OVERAGE_COLUMNS,
     RATED_MODELS,
     TIERED_MODELS,
 )
+from plans.operations.history import recorded
 from plans.operations.versions import (
     PriceKeyTaken,
     add_grants,
@@ -67,7 +68,8 @@ def change_draft(*, version: PlanVersion, currency: str, note: str) -> PlanVersi
     draft.currency = currency
     draft.note = note
     refuse_invalid(clean_problems(draft))
-    draft.save(update_fields=["currency", "note"])
+    with recorded(version=draft):
+        draft.save(update_fields=["currency", "note"])
     return draft
 
 
@@ -84,14 +86,17 @@ def replace_contents(
 
     Raises VersionFrozen, PlanInvalid, PriceKeyTaken, UnknownFeature.
     """
-    draft = change_draft(version=version, currency=currency, note=note)
-    for related in (draft.prices, draft.phases, draft.service_classes, draft.limits):
-        related.all().delete()
-    draft.features.all().delete()
-    add_grants(version=draft, grants=grants)
+    draft = locks.version(version_id=version.pk)
+    refuse_frozen(draft)
     for row in rows:
         _forget_unused(row.price)
-    add_prices(version=draft, rows=rows)
+    with recorded(version=draft):
+        draft = change_draft(version=draft, currency=currency, note=note)
+        for related in (draft.prices, draft.phases, draft.service_classes, draft.limits):
+            related.all().delete()
+        draft.features.all().delete()
+        add_grants(version=draft, grants=grants)
+        add_prices(version=draft, rows=rows)
     return draft
 
 
@@ -100,7 +105,8 @@ def delete_draft(*, version: PlanVersion) -> None:
     """Delete a draft with its prices. Raises VersionFrozen."""
     draft = locks.version(version_id=version.pk)
     refuse_frozen(draft)
-    draft.delete()
+    with recorded(version=draft, what=VersionEvent.DELETED):
+        draft.delete()
 
 
 @transaction.atomic
@@ -120,16 +126,19 @@ def save_price(
     tiers = [_unsaved(tier) for tier in tiers] if price.model in TIERED_MODELS else []
     rates = [_unsaved(rate) for rate in rates] if price.model in RATED_MODELS else []
     _forget_unused(price)
-    if price.pk is None:
-        return add_price(version=version, price=price, tiers=tiers, rates=rates)
-    return _replace(version, price, tiers, rates)
+    with recorded(version=version):
+        if price.pk is None:
+            return add_price(version=version, price=price, tiers=tiers, rates=rates)
+        return _replace(version, price, tiers, rates)
 
 
 @transaction.atomic
 def remove_price(*, price: Price) -> None:
     """Remove a price from its draft. Raises VersionFrozen; a price that is gone stays gone."""
-    refuse_frozen(locks.version(version_id=price.version_id))
-    Price.objects.filter(pk=price.pk).delete()
+    draft = locks.version(version_id=price.version_id)
+    refuse_frozen(draft)
+    with recorded(version=draft):
+        Price.objects.filter(pk=price.pk).delete()
 
 
 @transaction.atomic
@@ -138,7 +147,8 @@ def move_price(*, price: Price, by: Literal[-1, 1]) -> None:
 
     Raises VersionFrozen.
     """
-    refuse_frozen(locks.version(version_id=price.version_id))
+    draft = locks.version(version_id=price.version_id)
+    refuse_frozen(draft)
     rows = list(Price.objects.filter(version_id=price.version_id).order_by("position", "pk"))
     here = next((index for index, row in enumerate(rows) if row.pk == price.pk), None)
     if here is None:
@@ -147,7 +157,8 @@ def move_price(*, price: Price, by: Literal[-1, 1]) -> None:
     rows.insert(there, rows.pop(here))
     for position, row in enumerate(rows):
         row.position = position
-    Price.objects.bulk_update(rows, ["position"])
+    with recorded(version=draft):
+        Price.objects.bulk_update(rows, ["position"])
 
 
 def _replace(

@@ -7,7 +7,8 @@ from django.db import transaction
 
 from plans import locks, rating
 from plans.errors import OperationError, Problem
-from plans.models import PlanVersion
+from plans.models import PlanVersion, VersionEvent
+from plans.operations.history import recorded
 from plans.operations.versions import refuse_frozen
 from plans.queries import plans_sold_in, subscribers_after
 from plans.rating.validation import problems_in_terms
@@ -60,11 +61,12 @@ def publish_version(
     previous = max(published, key=_effective_from, default=None)
     if previous is not None:
         _refuse_date(draft, previous=previous, effective_from=effective_from, now=now)
-        _end_at(previous, effective_from)
+        _end_at(previous, effective_from, by=by)
     draft.published_at = now
     draft.published_by_id = by.pk if by else None
     draft.effective_from = effective_from
-    draft.save(update_fields=["published_at", "published_by", "effective_from"])
+    with recorded(version=draft, what=VersionEvent.PUBLISHED, by=by):
+        draft.save(update_fields=["published_at", "published_by", "effective_from"])
     return draft
 
 
@@ -162,10 +164,11 @@ def _subscribers_after(version: PlanVersion, *, at: datetime) -> int:
     return subscribers_after(plan_id=version.plan_id, currency=version.currency, at=at)
 
 
-def _end_at(version: PlanVersion, at: datetime) -> None:
+def _end_at(version: PlanVersion, at: datetime, *, by: AbstractBaseUser | None = None) -> None:
     if version.effective_until is None:
         version.effective_until = at
-        version.save(update_fields=["effective_until"])
+        with recorded(version=version, what=VersionEvent.ENDED, by=by):
+            version.save(update_fields=["effective_until"])
 
 
 def _effective_from(version: PlanVersion) -> datetime:
