@@ -10,7 +10,7 @@ from simple_history.models import HistoricalRecords
 
 
 class Act(NamedTuple):
-    """The person who acts, None where a command or a service does, and the reason that they gave."""
+    """The person who acts, None for a command or a service, and the reason that they gave."""
 
     by: AbstractBaseUser | None
     reason: str

@@ -18,7 +18,7 @@ from unfold.enums import ActionVariant
 
 from plans.admin.action_forms import EndForm, PortalUserForm, SubscribeForm
 from plans.admin.actions import ActionPage, answer, sent
-from plans.admin.base import HouseAdmin, label_input
+from plans.admin.base import HouseAdmin, ReasonForm, label_input
 from plans.models import Customer, Membership, Subject, Subscription, Workspace
 from plans.operations.portal_users import create_portal_user
 from plans.operations.subscriptions import end_subscription, subscribe
@@ -48,6 +48,10 @@ class SubjectForm(forms.ModelForm):  # type: ignore[type-arg]
         return key
 
 
+class CustomerForm(ReasonForm, SubjectForm):
+    """A customer, and why it is changed."""
+
+
 class WorkspaceForm(SubjectForm):
     """A workspace in a row, whose inputs are named for those who do not see the heading."""
 
@@ -74,7 +78,7 @@ class WorkspaceInline(TabularInline):
 class CustomerAdmin(HouseAdmin):
     """Customers by name, with the plan that each is on now."""
 
-    form = SubjectForm
+    form = CustomerForm
     list_display = ("name", "key", "currency", "time_zone", "plan_now", "requires_review")
     list_filter = ("currency", "requires_review")
     search_fields = ("name", "key", "email")

@@ -18,9 +18,11 @@ from unfold.widgets import UnfoldAdminExpandableTextareaWidget
 
 from plans.admin.action_forms import ConfirmForm, PublishForm, RetireForm
 from plans.admin.actions import ActionPage, Hindrance, already, answer, sent
-from plans.admin.base import HouseAdmin
+from plans.admin.base import HouseAdmin, ReasonForm
+from plans.admin.documents import VersionDocuments
 from plans.admin.evidence import latest_evidence, links_for
 from plans.admin.filters import StatusFilter
+from plans.admin.tables import PriceTables
 from plans.models import PlanVersion
 from plans.operations.drafts import change_draft, delete_draft
 from plans.operations.publishing import publish_version, retire_version
@@ -37,7 +39,7 @@ _PATH = re.compile(r"^prices\[(\d+)\]\.?(.*)$")
 
 
 @admin.register(PlanVersion)
-class PlanVersionAdmin(HouseAdmin):
+class PlanVersionAdmin(PriceTables, VersionDocuments, HouseAdmin):
     """Drafts can be changed; what is published is shown, and copied into a new draft."""
 
     list_display = ("named", "status", "currency", "in_force_from", "in_force_until", "note")
@@ -46,13 +48,14 @@ class PlanVersionAdmin(HouseAdmin):
     list_filter = (StatusFilter, "currency")
     search_fields = ("plan__name", "plan__key", "note")
     ordering = ("plan__name", "-number")
-    fields = ("currency", "note")
+    form = ReasonForm
+    fieldsets = ((None, {"fields": ("currency", "note")}),)
     formfield_overrides = {
         **HouseAdmin.formfield_overrides,
         models.TextField: {"widget": UnfoldAdminExpandableTextareaWidget},
     }
     change_form_template = "admin/plans/planversion/change_form.html"
-    actions_detail = ("publish", "copy", "retire")
+    actions_detail = ("publish", "copy", "retire", "download_version")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[PlanVersion]:
         """Load what the page names."""
@@ -72,6 +75,10 @@ class PlanVersionAdmin(HouseAdmin):
         """Keep what is published."""
         allowed: bool = super().has_delete_permission(request, obj)
         return allowed and not _is_published(obj)
+
+    def named_in_history(self, row: PlanVersion) -> str:
+        """Name the version with its plan."""
+        return named(row)
 
     @display(description="Version", ordering="plan__name")
     def named(self, version: PlanVersion) -> str:
@@ -321,7 +328,7 @@ def _is_published(version: PlanVersion | None) -> bool:
 
 def _fitting(version: PlanVersion) -> frozenset[str]:
     if version.published_at is None:
-        return frozenset({"publish"})
+        return frozenset({"publish", "yaml"})
     if version.effective_until is None:
-        return frozenset({"copy", "retire"})
-    return frozenset({"copy"})
+        return frozenset({"copy", "retire", "yaml"})
+    return frozenset({"copy", "yaml"})

@@ -14,6 +14,7 @@ from plans.models import Feature, Meter
 from plans.operations.meters import meter_problems
 from plans.terms import NO_GRANTS, GrantRows, PriceRows, digest, terms_from
 
+
 class Source(NamedTuple):
     """A document's text and the name of its file."""
 

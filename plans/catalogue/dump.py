@@ -24,7 +24,7 @@ from plans.models import (
 from plans.models.prices import ChargeModel, OveragePolicy
 from plans.queries import all_features, all_meters, plans_with_terms
 from plans.rating import problems_in_terms
-from plans.terms import GrantRows, PriceRows, grant_rows, plain, terms_from
+from plans.terms import GrantRows, PriceRows, grant_rows, plain, terms_from, with_terms
 
 _OWN_SHAPE = frozenset({"default", "overage"})
 _NAMES = {column: name for name, column in COLUMNS.items()}
@@ -47,29 +47,38 @@ def dump(*, keys: Collection[str] = ()) -> str:
         raise UnknownPlan(f"There is no plan {', '.join(sorted(missing))}.", field="keys")
     content = document(
         plans,
-        meters=_read_by(plans) if keys else all_meters(),
-        features=_granted_by(plans) if keys else all_features(),
+        meters=_read_by(_versions_of(plans)) if keys else all_meters(),
+        features=_granted_by(_versions_of(plans)) if keys else all_features(),
     )
     return yaml_text.write(content)
 
 
-def _read_by(plans: Sequence[Plan]) -> list[Meter]:
+def dump_version(*, version_id: int) -> str:
+    """Return one version, with its plan, meters and features, as a YAML document."""
+    version = with_terms(PlanVersion.objects.filter(pk=version_id)).get()
+    content = _document(_read_by([version]), _granted_by([version]))
+    head = plan_head(version.plan)
+    content["plans"] = [{**head, **version_content(version, starts=())}]
+    return yaml_text.write(content)
+
+
+def _versions_of(plans: Sequence[Plan]) -> list[PlanVersion]:
+    return [version for plan in plans for version in plan.versions.all()]
+
+
+def _read_by(versions: Sequence[PlanVersion]) -> list[Meter]:
     meters = {
         price.meter.key: price.meter
-        for plan in plans
-        for version in plan.versions.all()
+        for version in versions
         for price in version.prices.all()
         if price.meter is not None
     }
     return [meters[key] for key in sorted(meters)]
 
 
-def _granted_by(plans: Sequence[Plan]) -> list[Feature]:
+def _granted_by(versions: Sequence[PlanVersion]) -> list[Feature]:
     features = {
-        row.feature.key: row.feature
-        for plan in plans
-        for version in plan.versions.all()
-        for row in version.features.all()
+        row.feature.key: row.feature for version in versions for row in version.features.all()
     }
     return [features[key] for key in sorted(features)]
 
@@ -78,15 +87,15 @@ def document(
     plans: Sequence[Plan], *, meters: Sequence[Meter], features: Sequence[Feature] = ()
 ) -> dict[str, Any]:
     """Return prefetched plans, their meters and features as a document's content."""
+    return {**_document(meters, features), "plans": [plan_content(plan) for plan in plans]}
+
+
+def _document(meters: Sequence[Meter], features: Sequence[Feature]) -> dict[str, Any]:
     content: dict[str, Any] = {}
     if meters:
         content["meters"] = [meter_content(meter) for meter in meters]
     if features:
-        content["features"] = [
-            _stated(key=feature.key, name=feature.name, description=feature.description)
-            for feature in features
-        ]
-    content["plans"] = [plan_content(plan) for plan in plans]
+        content["features"] = [feature_content(feature) for feature in features]
     return content
 
 
@@ -107,12 +116,22 @@ def meter_content(meter: Meter) -> dict[str, Any]:
     )
 
 
+def feature_content(feature: Feature) -> dict[str, Any]:
+    """Return a feature as a document states it."""
+    return _stated(key=feature.key, name=feature.name, description=feature.description)
+
+
+def plan_head(plan: Plan) -> dict[str, Any]:
+    """Return a plan without its versions."""
+    return _stated(key=plan.key, name=plan.name, description=plan.description)
+
+
 def plan_content(plan: Plan) -> dict[str, Any]:
     """Return a plan with all its versions, a single one without a list."""
     versions = _in_order(plan.versions.all())
     starts = _starts(versions)
     contents = [version_content(each, starts=starts[each.currency]) for each in versions]
-    head = _stated(key=plan.key, name=plan.name, description=plan.description)
+    head = plan_head(plan)
     return {**head, **contents[0]} if len(contents) == 1 else {**head, "versions": contents}
 
 
@@ -134,9 +153,10 @@ def _in_order(versions: Iterable[PlanVersion]) -> list[PlanVersion]:
         (version for version in listed if version.effective_from is not None),
         key=lambda version: (version.currency, version.effective_from),
     )
-    waiting = {version.currency: iter(()) for version in listed}
-    for currency in waiting:
-        waiting[currency] = iter([each for each in published if each.currency == currency])
+    waiting = {
+        currency: iter([version for version in published if version.currency == currency])
+        for currency in {version.currency for version in listed}
+    }
     return [
         version if version.effective_from is None else next(waiting[version.currency])
         for version in listed
@@ -176,7 +196,7 @@ def contents(
             effective_from=_time_text(effective_from),
             effective_until=_time_text(effective_until),
             note=note,
-            unfinished=effective_from is None and is_unfinished(currency, rows, grants) or None,
+            unfinished=(effective_from is None and is_unfinished(currency, rows, grants)) or None,
         ),
         **grants_content(grants),
         "prices": [price_content(row) for row in rows],
@@ -249,9 +269,10 @@ def price_content(rows: PriceRows) -> dict[str, Any]:
     required = MODELS[model]["required"]
     for column in Price._meta.concrete_fields:
         name = _document_name(column.name, model)
+        if name not in properties or name in content or name in _OWN_SHAPE:
+            continue
         value = getattr(price, column.name)
-        stated = name in required or value != column.get_default()
-        if stated and name in properties and name not in content and name not in _OWN_SHAPE:
+        if name in required or value != column.get_default():
             content[name] = _value_text(value)
     return {**content, **overage_content(price), **_PARTS.get(model, _no_parts)(rows)}
 

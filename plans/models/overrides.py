@@ -36,9 +36,7 @@ class PriceOverride(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
     )
 
-    history = Records(
-        excluded_fields=["created_at", "created_by"], no_db_index=["plan", "meter"]
-    )
+    history = Records(excluded_fields=["created_at", "created_by"], no_db_index=["plan", "meter"])
 
     class Meta:
         constraints = [

@@ -20,13 +20,11 @@ class Records(HistoricalRecords):  # type: ignore[misc]
         options.setdefault("history_id_field", models.BigAutoField())
         super().__init__(**options)
 
-    def get_history_user(self, instance: models.Model) -> Any:
+    def get_history_user(self, instance: models.Model) -> Any:  # noqa: ARG002 - as it is called
         """Return the person who acts now."""
         return current().by
 
-    def get_change_reason_for_object(
-        self, instance: models.Model, history_type: str, using: str | None
-    ) -> str | None:
+    def get_change_reason_for_object(self, *_: Any) -> str | None:
         """Return the reason that is given now."""
         return current().reason or None
 

@@ -103,7 +103,7 @@ def _keep_rows(model: type[Model], *, ids: Collection[int], kind: str) -> None:
     )
     given = {"kind": kind, "by": act.by.pk if act.by else None, "reason": act.reason or None}
     with connection.cursor() as cursor:
-        cursor.execute(statement, {**given, "ids": list(ids)})  # type: ignore[arg-type]
+        cursor.execute(statement, {**given, "ids": list(ids)})
 
 
 def _history_of(model: type[Model]) -> Any:

@@ -261,7 +261,7 @@ def versions(draw, meter, currency, at):
         "note": draw(texts),
         "prices": [
             draw(prices(f"p{index}", model, meter, keys_of["phases"], keys_of["service_classes"]))
-            for index, model in enumerate(models[: draw(st.integers(1, 10))])
+            for index, model in enumerate(models[: draw(st.integers(1, 5))])
         ],
     }
     if at is not None:
