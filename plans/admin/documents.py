@@ -171,7 +171,9 @@ class PlanDocuments:
         try:
             shown = preview(sources)
         except CatalogueInvalid as error:
-            return self._page(request, form=form or UploadForm(), found=error.found)
+            return self._page(
+                request, form=form or UploadForm(), found=error.found, problem=problem
+            )
         confirm = ConfirmForm(
             initial={
                 "documents": json.dumps(sources, ensure_ascii=False),
