@@ -13,7 +13,11 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 from unfold.decorators import action
-from unfold.widgets import INPUT_CLASSES, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import (
+    UnfoldAdminFileFieldWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+)
 
 from plans.acting import acting
 from plans.admin.actions import sent
@@ -31,14 +35,13 @@ _TEMPLATE: Final = "admin/plans/documents.html"
 _NEEDED: Final = ("plans.add_plan", "plans.change_plan", "plans.add_planversion", "plans.add_meter")
 
 
-class FilesInput(forms.ClearableFileInput):
+class FilesInput(UnfoldAdminFileFieldWidget):
     """Several files at once."""
 
     allow_multiple_selected = True
-    template_name = "django/forms/widgets/file.html"
 
     def __init__(self) -> None:
-        super().__init__({"class": " ".join(INPUT_CLASSES), "accept": ".yaml,.yml"})
+        super().__init__({"accept": ".yaml,.yml"})
 
     def value_from_datadict(self, data: Any, files: Any, name: str) -> Any:
         """Return all files that were chosen."""

@@ -10,7 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from unfold.widgets import INPUT_CLASSES, UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminTextInputWidget
 
 from plans.acting import acting
 from plans.catalogue.dump import price_content
@@ -38,7 +38,7 @@ class TableForm(forms.Form):
 
     table = forms.FileField(
         label="CSV or XLSX file",
-        widget=forms.FileInput({"class": " ".join(INPUT_CLASSES), "accept": ".csv,.xlsx"}),
+        widget=UnfoldAdminFileFieldWidget({"accept": ".csv,.xlsx"}),
     )
 
     def clean_table(self) -> Any:

@@ -45,6 +45,40 @@ Facts = dict[tuple[str, str], str]
 
 _TIMES: Final = frozenset({"effective_from", "effective_until"})
 _LEFT_OUT: Final = frozenset({"key", "unfinished"})
+_ORDER: Final = {
+    name: place
+    for place, name in enumerate(
+        [
+            "currency",
+            "effective_from",
+            "effective_until",
+            "note",
+            "name",
+            "description",
+            "model",
+            "meter",
+            "amount",
+            "percent",
+            "unit",
+            "flat",
+            "label",
+            "unit_size",
+            "package_size",
+            "default",
+            "event_type",
+            "aggregation",
+            "property",
+            "dimensions",
+            "filters",
+            "rounding",
+            "days",
+            "months",
+            "policy",
+            "plan",
+            "size",
+        ]
+    )
+}
 _LISTS: Final = {"prices": "Price", "phases": "Phase", "service_classes": "Service class"}
 
 
@@ -121,16 +155,21 @@ def _price_facts(title: str, price: Content) -> Facts:
 
 
 def _charge(content: Content, *, without: str) -> str:
-    said = (f"{_words(name)} {value}" for name, value in content.items() if name != without)
+    said = (f"{_words(name)} {value}" for name, value in _ordered(content) if name != without)
     return ", ".join(said) or "nothing"
 
 
 def _facts(title: str, content: Content) -> Facts:
     return {
         (title, _words(name)): _time(value) if name in _TIMES else _text(value)
-        for name, value in content.items()
+        for name, value in _ordered(content)
         if name not in _LEFT_OUT
     }
+
+
+def _ordered(content: Content) -> list[tuple[str, Any]]:
+    """Return the facts in the order in which people think; the database keeps none."""
+    return sorted(content.items(), key=lambda item: _ORDER.get(item[0], len(_ORDER)))
 
 
 def _words(name: str) -> str:

@@ -218,7 +218,7 @@ def test_each_operation_on_a_draft_is_one_entry_with_its_difference():
         "The version was started"
     ]
     moves = [each[3] for each in found]
-    assert moves[0] == (Move("note", "", "For Europe"), Move("currency", "USD", "EUR"))
+    assert moves[0] == (Move("currency", "USD", "EUR"), Move("note", "", "For Europe"))
     assert moves[1] == (
         Move("Price fee: name", "Fee", ""), Move("Price fee: model", "flat", ""),
         Move("Price fee: amount", "20", ""),
