@@ -45,40 +45,12 @@ Facts = dict[tuple[str, str], str]
 
 _TIMES: Final = frozenset({"effective_from", "effective_until"})
 _LEFT_OUT: Final = frozenset({"key", "unfinished"})
-_ORDER: Final = {
-    name: place
-    for place, name in enumerate(
-        [
-            "currency",
-            "effective_from",
-            "effective_until",
-            "note",
-            "name",
-            "description",
-            "model",
-            "meter",
-            "amount",
-            "percent",
-            "unit",
-            "flat",
-            "label",
-            "unit_size",
-            "package_size",
-            "default",
-            "event_type",
-            "aggregation",
-            "property",
-            "dimensions",
-            "filters",
-            "rounding",
-            "days",
-            "months",
-            "policy",
-            "plan",
-            "size",
-        ]
-    )
-}
+_KNOWN: Final = """
+currency effective_from effective_until note name description model meter amount percent unit flat
+label unit_size package_size default event_type aggregation property dimensions filters rounding
+days months policy plan size
+"""
+_ORDER: Final = {name: place for place, name in enumerate(_KNOWN.split())}
 _LISTS: Final = {"prices": "Price", "phases": "Phase", "service_classes": "Service class"}
 
 

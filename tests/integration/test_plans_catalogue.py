@@ -400,6 +400,11 @@ def test_what_a_column_cannot_hold_is_refused_at_its_place():
         assert path in [one.path for one in refused(good(**changes))]
 
 
+def outcomes(loaded):
+    """What became of each plan's version."""
+    return [one.rpartition(" ")[2] for one in loaded if one.startswith("plan")]
+
+
 def upgrading(*, to="scale", key="api"):
     said = good(**{f"{PRICE}.allowance": 10, f"{PRICE}.overage": {"policy": "upgrade", "plan": to}})
     said["plans"][0]["key"] = key

@@ -125,20 +125,25 @@ def test_a_cell_that_is_not_exact_is_refused_at_its_row(value, problem):
     assert not table.is_good
 
 
+def not_a_number(text):
+    return f"unit: “{text}” is not a number of 0 or more: {NOT}"
+
+
+OPEN = "Only the last tier can be open: state up to which quantity this one goes."
 NOT = "write digits with at most one point, and no separators."
 
 
 @pytest.mark.parametrize(
     ("text", "problems"),
     [
-        ("up_to,unit\n1000,\"0,04\"\n,1\n", {2: [f"unit: “0,04” is not a number of 0 or more: {NOT}"]}),
-        ("up_to,unit\n1000,-1\n,1\n", {2: [f"unit: “-1” is not a number of 0 or more: {NOT}"]}),
-        ("up_to,unit\n1000,NaN\n,1\n", {2: [f"unit: “NaN” is not a number of 0 or more: {NOT}"]}),
+        ("up_to,unit\n1000,\"0,04\"\n,1\n", {2: [not_a_number("0,04")]}),
+        ("up_to,unit\n1000,-1\n,1\n", {2: [not_a_number("-1")]}),
+        ("up_to,unit\n1000,NaN\n,1\n", {2: [not_a_number("NaN")]}),
         ("up_to,unit\n1000,5%\n,1\n", {2: ["unit: “5%” is in percent, and this is not."]}),
         ("up_to,unit\n1000,\n,1\n", {2: ["unit: It is empty: write 0 where nothing is charged."]}),
         (
             "up_to,unit\n1000,1\n,2\n5000,3\n",
-            {3: ["up_to: Only the last tier can be open: state up to which quantity this one goes."]},
+            {3: [f"up_to: {OPEN}"]},
         ),
         (
             "up_to,unit\n1000,1\n500,2\n,3\n",
