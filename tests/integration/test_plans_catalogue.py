@@ -335,10 +335,11 @@ BAD_TERMS = [
     ({"plans.0.features": ["sso"]},
      ("plans[0].features[0]", "unknown_feature", "There is no feature “sso”.")),
     ({"features": FEATURES, "plans.0.features": ["sso", "sso"]},
-     ("plans[0].features[1]", "twice", "The feature “sso” is granted twice.")),
+     ("plans[0].features[1]", "duplicate_feature",
+      "The feature 'sso' is granted already: remove one of the two.")),
     ({"features": [*FEATURES, {"key": "sso", "name": "Other"}]},
      ("features[1].key", "feature_twice", "The feature “sso” is defined twice, differently.")),
-    ({f"{PRICE}.overage": {"policy": "upgrade", "plan": "scale"}},
+    ({f"{PRICE}.allowance": 9, f"{PRICE}.overage": {"policy": "upgrade", "plan": "scale"}},
      ("plans[0].prices[1].overage.plan", "unknown_plan", "There is no plan “scale” to move to.")),
     ({f"{PRICE}.overage": {"policy": "upgrade"}},
      ("plans[0].prices[1].overage.plan", "missing", "It is missing.")),
@@ -371,7 +372,8 @@ BAD_TERMS = [
      ("plans[0].limits[0].value", "float",
       "1.5 is a number with a point, which YAML does not keep exactly.")),
     ({"plans.0.limits": [{"kind": "jobs_per_day", "value": 1}] * 2},
-     ("plans[0].limits[1].kind", "twice", "The same limit of the same job class stands twice.")),
+     ("plans[0].limits[1].kind", "duplicate_limit",
+      "There is a limit on jobs in a day already: remove one of them.")),
     ({"plans.0.service_classes": [{"key": "fast", "name": "Fast", "multiplier": 1.5}]},
      ("plans[0].service_classes[0].multiplier", "float",
       "1.5 is a number with a point, which YAML does not keep exactly.")),
@@ -398,6 +400,21 @@ def test_what_a_column_cannot_hold_is_refused_at_its_place():
         ({"plans.0.phases": [phase | {"days": 9}, phase]}, "plans[0].phases[1].key"),
     ):
         assert path in [one.path for one in refused(good(**changes))]
+
+
+def test_what_stands_twice_in_an_unfinished_draft_is_refused_too():
+    limit, phase = {"kind": "jobs_per_day", "value": 1}, {"key": "trial", "name": "Trial"}
+    said = good(**{
+        "features": FEATURES, "plans.0.effective_from": DELETED, "plans.0.unfinished": True,
+        "plans.0.features": ["sso", "sso"], "plans.0.limits": [limit, limit],
+        "plans.0.phases": [phase, phase],
+    })  # fmt: skip
+    assert [(one.path, one.code, one.cause) for one in refused(said)] == [
+        ("plans[0].features[1]", "twice", "The feature “sso” is granted twice."),
+        ("plans[0].phases[1].key", "twice", "The key “trial” stands twice."),
+        ("plans[0].limits[1].kind", "twice",
+         "The same limit of the same job class stands twice."),
+    ]  # fmt: skip
 
 
 def outcomes(loaded):
