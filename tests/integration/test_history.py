@@ -344,7 +344,8 @@ def history_of(row):
 def test_the_page_of_every_object_and_who_may_read_it(client, staff):
     plan = plan_in_force()
     key, _ = issue_key(name="renderer", scopes=["ingest"], now=MARCH)
-    rows = [customer(), image_meter(), plan, plan.versions.get(), key]
+    define_feature(key="sso", name="SSO")
+    rows = [customer(), image_meter(), plan, plan.versions.get(), key, Feature.objects.get()]
     client.force_login(staff(SUPPORT))
     for row in rows:
         page = client.get(history_of(row))
