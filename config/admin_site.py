@@ -52,6 +52,7 @@ NAVIGATION: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry("Versions", "history", "plans_planversion_changelist", "plans.view_planversion"),
             Entry("Dry runs", "science", "billing_dryrun_changelist", "billing.view_dryrun"),
             Entry("Meters", "speed", "plans_meter_changelist", "plans.view_meter"),
+            Entry("Features", "extension", "plans_feature_changelist", "plans.view_feature"),
             Entry(
                 "Units of account",
                 "toll",

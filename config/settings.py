@@ -80,6 +80,10 @@ TEMPLATES = [
 
 UNFOLD = admin_site.UNFOLD
 
+# History is read by its rows' own order; a reason may be long.
+SIMPLE_HISTORY_DATE_INDEX = False
+SIMPLE_HISTORY_HISTORY_CHANGE_REASON_USE_TEXT_FIELD = True
+
 # Time, language, money ------------------------------------------------------------------------
 
 USE_TZ = True

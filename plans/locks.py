@@ -1,8 +1,9 @@
 """Every row lock of the app, by name. Plan first, then versions, then meters, by primary key."""
 
+from collections.abc import Collection
 from datetime import datetime
 
-from plans.models import Meter, Plan, PlanVersion, Price, PriceOverride, Subscription
+from plans.models import Feature, Meter, Plan, PlanVersion, Price, PriceOverride, Subscription
 
 
 def plan(*, plan_id: int) -> Plan:
@@ -26,6 +27,19 @@ def meters_of(*, version_id: int) -> list[Meter]:
     read = Price.objects.filter(version_id=version_id).values("meter_id")
     meters = Meter.objects.filter(pk__in=read)
     return list(meters.select_for_update(of=("self",)).order_by("pk"))
+
+
+def catalogue(
+    *, plan_keys: Collection[str], meter_keys: Collection[str], feature_keys: Collection[str]
+) -> None:
+    """Lock the stored plans, versions, meters and features that documents name."""
+    for rows in (
+        Plan.objects.filter(key__in=list(plan_keys)),
+        PlanVersion.objects.filter(plan__key__in=list(plan_keys)),
+        Meter.objects.filter(key__in=list(meter_keys)),
+        Feature.objects.filter(key__in=list(feature_keys)),
+    ):
+        list(rows.select_for_update(of=("self",)).order_by("pk").values_list("pk"))
 
 
 def subscription(*, subscription_id: int) -> Subscription:

@@ -12,11 +12,12 @@ from plans.models import (
     Meter,
     Plan,
     PlanVersion,
+    Price,
     Subject,
     Subscription,
 )
 from plans.rating import Period, billing_period
-from plans.terms import VersionTerms, prefetches, terms_of
+from plans.terms import PriceRows, VersionTerms, prefetches, terms_of
 
 
 class VersionInForce(NamedTuple):
@@ -127,9 +128,31 @@ def all_meters() -> list[Meter]:
     return list(Meter.objects.order_by("key"))
 
 
+def meters_by_key(*, keys: Collection[str]) -> dict[str, Meter]:
+    """Return those meters that there are, in the order of their keys."""
+    rows = Meter.objects.filter(key__in=list(keys)).order_by("key")
+    return {meter.key: meter for meter in rows}
+
+
+def features_by_key(*, keys: Collection[str]) -> dict[str, Feature]:
+    """Return those features that there are, in the order of their keys."""
+    rows = Feature.objects.filter(key__in=list(keys)).order_by("key")
+    return {feature.key: feature for feature in rows}
+
+
 def all_features() -> list[Feature]:
     """Return every feature by key."""
     return list(Feature.objects.order_by("key"))
+
+
+def price_rows_of(*, version_id: int, price_key: str) -> PriceRows | None:
+    """Return a price of a version with its tiers and rates; None where there is no such price."""
+    prices = Price.objects.filter(version_id=version_id, key=price_key)
+    price = prices.select_related("meter", "upgrade_to", "version__plan").first()
+    if price is None:
+        return None
+    rates = price.rates.order_by("position", "pk")
+    return PriceRows(price, list(price.tiers.order_by("up_to")), list(rates))
 
 
 def subscribers_after(*, plan_id: int, currency: str, at: datetime) -> int:

@@ -216,10 +216,13 @@ def price_value(rows: PriceRows, *, classes: tuple[rating.ServiceClass, ...] = (
 
 
 def plain(value: Decimal) -> Decimal:
-    """Return the number without the zeros that its column pads it with: 0.020000 is 0.02."""
+    """Return the number without the zeros that its column pads it with: 0.020000 is 0.02.
+
+    It is exact whatever the decimal context: a column holds more digits than the usual one keeps.
+    """
     value = Decimal(value)
     whole = value.to_integral_value()
-    return whole if value == whole else value.normalize()
+    return whole if value == whole else Decimal(f"{value:f}".rstrip("0"))
 
 
 def _plain_or_none(value: Decimal | None) -> Decimal | None:

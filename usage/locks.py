@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from django.db import connection
 
-from usage.models import ImportRun, RollupState
+from usage.models import ApiKey, ImportRun, RollupState
 
 
 def lock_rollup_state() -> RollupState:
@@ -33,6 +33,11 @@ def lock_waiting(*, ids: Sequence[int]) -> list[tuple[int, str]]:
             [list(ids)],
         )
         return list(cursor.fetchall())
+
+
+def lock_api_key(*, key_id: int) -> ApiKey | None:
+    """Lock an API key's row, so that it is revoked once; None where there is no such key."""
+    return ApiKey.objects.select_for_update(of=("self",)).filter(pk=key_id).first()
 
 
 def lock_import_run(*, run_id: int) -> ImportRun:

@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDi
 from django.template.response import TemplateResponse
 from unfold.admin import ModelAdmin
 
+from plans.acting import acting
 from plans.admin.base import add_refusal
 from plans.errors import OperationError
 
@@ -54,8 +55,11 @@ def sent(request: HttpRequest) -> QueryDict | None:
 def answer(model_admin: ModelAdmin, request: HttpRequest, page: ActionPage) -> HttpResponse:
     """Run the action where its form was sent and is valid; else show the page."""
     if request.method == "POST" and not page.only_shown and page.form.is_valid():
+        cleaned, by = page.form.cleaned_data, request.user
+        reason = cleaned.get("reason") or cleaned.get("comment") or ""
         try:
-            message = page.run(page.form.cleaned_data)
+            with acting(by=by, reason=reason):  # type: ignore[arg-type]
+                message = page.run(cleaned)
         except OperationError as refusal:
             add_refusal(page.form, refusal)
         else:

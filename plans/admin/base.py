@@ -6,11 +6,13 @@ from typing import Any, ClassVar
 
 from django.contrib import messages
 from django.db import IntegrityError, models
-from django.forms import Field, Form
+from django.forms import CharField, Field, Form, ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminTextInputWidget
 
+from plans.acting import acting
+from plans.admin.history import has_history, history_page
 from plans.errors import OperationError, Problem
 from plans.rating.charge import number
 
@@ -46,10 +48,24 @@ def readable_numbers(model: type[models.Model]) -> dict[str, Any]:
     return {each.name: readable for each in columns if isinstance(each, models.DecimalField)}
 
 
+class ReasonForm(ModelForm):  # type: ignore[type-arg]
+    """A form that asks for the reason of a change, which is kept in the history."""
+
+    change_reason = CharField(
+        label="Reason for the change",
+        required=False,
+        max_length=500,
+        help_text="Kept in the history with your name.",
+        widget=UnfoldAdminTextInputWidget,
+    )
+
+
 class HouseAdmin(ModelAdmin):
     """A ModelAdmin in the manner of the house.
 
-    What an operation or the database refuses becomes a message, and nothing of it is stored.
+    What an operation or the database refuses becomes a message, and nothing of it is stored. What
+    is stored is kept in the history with the person, and with the reason where the form asks for
+    one (``ReasonForm``).
     """
 
     formfield_overrides: ClassVar[dict[Any, Any]] = {models.DecimalField: {"widget": NumberInput}}
@@ -73,9 +89,32 @@ class HouseAdmin(ModelAdmin):
         """Answer a refusal with its message, on the same page."""
         return self._answer(request, super().delete_view, *args, **kwargs)
 
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Ask last for the reason of a change, where the form does."""
+        found = list(super().get_fieldsets(request, obj))
+        asks = "change_reason" in getattr(self.form, "declared_fields", {})
+        if obj is not None and asks and self.has_change_permission(request, obj):
+            found.append(("Why", {"fields": ("change_reason",)}))
+        return found
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: Any = None
+    ) -> HttpResponse:
+        """Show who changed what, when and why."""
+        if has_history(self.model):
+            return history_page(self, request, object_id)
+        found: HttpResponse = super().history_view(request, object_id, extra_context)
+        return found
+
+    def named_in_history(self, row: Any) -> str:
+        """Name an object on the page of its history."""
+        return str(row)
+
     def _answer(self, request: HttpRequest, view: Any, *args: Any, **kwargs: Any) -> HttpResponse:
+        by: Any = request.user
         try:
-            answer: HttpResponse = view(request, *args, **kwargs)
+            with acting(by=by, reason=request.POST.get("change_reason", "")[:500]):
+                answer: HttpResponse = view(request, *args, **kwargs)
         except OperationError as refusal:
             messages.error(request, refusal.message)
         except IntegrityError as error:

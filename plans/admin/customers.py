@@ -15,7 +15,7 @@ from unfold.decorators import action, display
 from plans.admin.action_forms import PortalUserForm
 from plans.admin.actions import ActionPage, answer, sent
 from plans.admin.agreed_prices import agreed_context, agreed_urls
-from plans.admin.base import HouseAdmin, label_input
+from plans.admin.base import HouseAdmin, ReasonForm, label_input
 from plans.admin.customer_pages import links_of, page_urls, pages_of, subscriptions_of
 from plans.models import Customer, Membership, Subject, Subscription, Workspace
 from plans.operations.portal_users import create_portal_user
@@ -32,6 +32,10 @@ class SubjectForm(forms.ModelForm):  # type: ignore[type-arg]
                 f"The key “{key}” is taken by another customer or workspace.", code="key_taken"
             )
         return key
+
+
+class CustomerForm(ReasonForm, SubjectForm):
+    """A customer, and why it is changed."""
 
 
 class WorkspaceForm(SubjectForm):
@@ -60,7 +64,7 @@ class WorkspaceInline(TabularInline):
 class CustomerAdmin(HouseAdmin):
     """Customers by name, with the plan that each is on now."""
 
-    form = SubjectForm
+    form = CustomerForm
     list_display = ("name", "key", "currency", "time_zone", "plan_now", "requires_review")
     list_filter = ("currency", "requires_review")
     search_fields = ("name", "key", "email")

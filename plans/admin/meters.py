@@ -2,18 +2,17 @@
 
 from typing import Any
 
-from django import forms
 from django.contrib import admin
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 from unfold.decorators import display
 
-from plans.admin.base import HouseAdmin
+from plans.admin.base import HouseAdmin, ReasonForm
 from plans.models import Meter, Price
 from plans.operations.meters import meter_problems
 
 
-class MeterForm(forms.ModelForm):  # type: ignore[type-arg]
+class MeterForm(ReasonForm):
     """A meter, checked by the same rules as one that a service or a document defines."""
 
     def _post_clean(self) -> None:

@@ -14,12 +14,13 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from plans.admin.action_forms import ConfirmForm
 from plans.admin.actions import ActionPage, answer, sent
-from plans.admin.base import HouseAdmin
+from plans.admin.base import HouseAdmin, ReasonForm
+from plans.admin.documents import PlanDocuments
 from plans.admin.versions import STATUS_LABELS, on, page_of
 from plans.models import Plan, PlanVersion
 from plans.models.fields import validate_currency
 from plans.operations.drafts import start_plan
-from plans.operations.versions import new_version_from, start_version
+from plans.operations.versions import describe_plan, new_version_from, start_version
 from plans.pricelist import plans_listed
 
 
@@ -36,16 +37,18 @@ class NewPlanForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Plan)
-class PlanAdmin(HouseAdmin):
+class PlanAdmin(PlanDocuments, HouseAdmin):
     """Plans by name, with the version in force, the drafts, and who is subscribed now."""
 
+    form = ReasonForm
     list_display = ("name", "key", "in_force", "drafts", "subscribers")
     search_fields = ("name", "key", "description")
     ordering = ("name",)
-    fields = (("name", "key"), "description")
+    fieldsets = (("What is sold", {"fields": (("name", "key"), "description")}),)
     prepopulated_fields = {"key": ("name",)}
     change_form_template = "admin/plans/plan/change_form.html"
-    actions_detail = ("start_draft",)
+    actions_list = ("import_documents", "download_all")
+    actions_detail = ("start_draft", "download_plan")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Plan]:
         """Count by subqueries."""
@@ -61,8 +64,9 @@ class PlanAdmin(HouseAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Ask a new plan for the currency of its first draft too."""
-        fields = self.fields if obj else (("name", "key"), "currency", "description")
-        return [("What is sold", {"fields": fields})]
+        if obj is None:
+            return [("What is sold", {"fields": (("name", "key"), "currency", "description")})]
+        return super().get_fieldsets(request, obj)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         """Keep the key, by which documents and services know the plan."""
@@ -103,7 +107,7 @@ class PlanAdmin(HouseAdmin):
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Create a plan together with its first draft."""
         if change:
-            obj.save(update_fields=["name", "description"])
+            describe_plan(plan=obj, name=obj.name, description=obj.description)
             return
         draft = start_plan(
             key=obj.key,

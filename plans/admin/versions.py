@@ -13,10 +13,12 @@ from django.utils import timezone
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminExpandableTextareaWidget
 
-from plans.admin.base import HouseAdmin
+from plans.admin.base import HouseAdmin, ReasonForm
 from plans.admin.comparing import ComparingPages
+from plans.admin.documents import VersionDocuments
 from plans.admin.evidence import latest_evidence, links_for
 from plans.admin.filters import StatusFilter
+from plans.admin.tables import PriceTables
 from plans.admin.version_copies import CopyPages
 from plans.admin.version_publishing import PublishingPages
 from plans.admin.version_reviews import ReviewPages
@@ -31,7 +33,15 @@ __all__ = ["STATUS_LABELS", "PlanVersionAdmin", "hindrances", "named", "on", "pa
 
 
 @admin.register(PlanVersion)
-class PlanVersionAdmin(ReviewPages, PublishingPages, CopyPages, ComparingPages, HouseAdmin):
+class PlanVersionAdmin(
+    ReviewPages,
+    PublishingPages,
+    CopyPages,
+    ComparingPages,
+    PriceTables,
+    VersionDocuments,
+    HouseAdmin,
+):
     """Drafts can be changed; what is submitted or published is shown, and copied into a draft."""
 
     list_display = ("named", "status", "currency", "in_force_from", "in_force_until", "note")
@@ -40,7 +50,8 @@ class PlanVersionAdmin(ReviewPages, PublishingPages, CopyPages, ComparingPages, 
     list_filter = (StatusFilter, "currency")
     search_fields = ("plan__name", "plan__key", "note")
     ordering = ("plan__name", "-number")
-    fields = ("currency", "note")
+    form = ReasonForm
+    fieldsets = ((None, {"fields": ("currency", "note")}),)
     formfield_overrides = {
         **HouseAdmin.formfield_overrides,
         models.TextField: {"widget": UnfoldAdminExpandableTextareaWidget},
@@ -58,6 +69,7 @@ class PlanVersionAdmin(ReviewPages, PublishingPages, CopyPages, ComparingPages, 
         "move",
         "retire",
         "call_off",
+        "download_version",
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[PlanVersion]:
@@ -80,6 +92,10 @@ class PlanVersionAdmin(ReviewPages, PublishingPages, CopyPages, ComparingPages, 
         """Keep what is submitted or published."""
         allowed: bool = super().has_delete_permission(request, obj)
         return allowed and (obj is None or obj.is_draft)
+
+    def named_in_history(self, row: PlanVersion) -> str:
+        """Name the version with its plan."""
+        return named(row)
 
     @display(description="Version", ordering="plan__name")
     def named(self, version: PlanVersion) -> str:
@@ -191,5 +207,5 @@ def _fitting(version: PlanVersion, *, by: int | None, now: datetime) -> frozense
     fitting = _FITTING[version.status_at(now)]
     if version.effective_until is not None:
         fitting -= {"retire", "call-off"}
-    fitting |= {"compare"}
+    fitting |= {"compare", "yaml"}
     return fitting - ({"approve"} if by in version.author_ids else {"withdraw"})

@@ -48,16 +48,23 @@ def match_versions(
     """Return the stored version that each of a plan's documented versions is; None is a new one.
 
     ``stored`` is in the order of numbers. A version is found by its terms: published at the stated
-    time, or else as a draft. The last one of a document in which nothing else is new may also be
-    the newest stored one, published at another time than the document says or without one in it.
+    time, or else as a draft. The last one of its currency, where nothing else in that currency is
+    new, may also be the newest stored one in it, published at another time than the document says
+    or without one in it.
     """
     left = list(stored)
+    newest = {version.currency: version for version in stored}
+    last = {document.currency: document for document in documents}
+    with_new: set[str] = set()
     matched: list[PlanVersion | None] = []
     for document in documents:
+        currency = document.currency
         same = [version for version in left if digests[version.pk] == document.digest]
         found = _published_then(same, document) or _draft(same)
-        if found is None and _is_last(document, documents) and None not in matched:
-            found = next((version for version in same if version is stored[-1]), None)
+        if found is None and last[currency] is document and currency not in with_new:
+            found = next((version for version in same if version is newest[currency]), None)
+        if found is None:
+            with_new.add(currency)
         if found is not None:
             left.remove(found)
         matched.append(found)
@@ -73,7 +80,3 @@ def _published_then(
 
 def _draft(versions: Sequence[PlanVersion]) -> PlanVersion | None:
     return next((version for version in versions if version.published_at is None), None)
-
-
-def _is_last(document: VersionDocument, documents: Sequence[VersionDocument]) -> bool:
-    return document is documents[-1]

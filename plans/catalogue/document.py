@@ -9,17 +9,10 @@ from plans.catalogue import yaml_text
 from plans.catalogue.check import schema_problems
 from plans.catalogue.problems import CatalogueInvalid, CatalogueProblem
 from plans.catalogue.rows import grant_rows, meter_row, meter_values, price_rows
+from plans.catalogue.version_checks import version_problems
 from plans.models import Feature, Meter
 from plans.operations.meters import meter_problems
-from plans.rating import problems_in_terms
 from plans.terms import NO_GRANTS, GrantRows, PriceRows, digest, terms_from
-
-# What rating calls the fields of a price, and what a document calls them.
-_RATING_NAMES: Final = {
-    "package_amount": "amount",
-    "flat_amount": "flat",
-    "dimensions": "meter",
-}
 
 
 class Source(NamedTuple):
@@ -198,9 +191,8 @@ class _Reader:
         grants = grant_rows(content)
         self._check_references(file, path, content)
         terms, meters = terms_from(currency=content["currency"], rows=rows, grants=grants)
-        for problem in problems_in_terms(terms):
-            where = f"{path}.{document_field(problem.field)}"
-            self._add(file, where, problem.code, problem.message, "")
+        for one in version_problems(content, rows=rows, grants=grants, terms=terms):
+            self._add(file, f"{path}.{one.path}", one.code, one.cause, one.remedy)
         return VersionDocument(
             file=file,
             path=path,
@@ -289,11 +281,3 @@ class _Reader:
 
     def _add(self, file: str, path: str, code: str, cause: str, remedy: str) -> None:
         self.problems.append(CatalogueProblem(file, path, code, cause, remedy))
-
-
-def document_field(rating_field: str) -> str:
-    """Return what a document calls the field that rating names: ``tiers[1].unit``."""
-    *above, last = rating_field.split(".")
-    if last == "unit_amount":
-        last = "unit" if len(above) > 1 else "amount"
-    return ".".join([*above, _RATING_NAMES.get(last, last)])

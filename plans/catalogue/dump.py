@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from plans.catalogue import yaml_text
-from plans.catalogue.rows import ANY, COLUMNS, OVERAGE_COLUMNS, REFUSE
+from plans.catalogue.rows import ANY, COLUMNS, OVERAGE_COLUMNS, REFUSE, lacking
 from plans.catalogue.schema import MODELS
 from plans.errors import OperationError
 from plans.models import (
@@ -23,7 +23,8 @@ from plans.models import (
 )
 from plans.models.prices import ChargeModel, OveragePolicy
 from plans.queries import all_features, all_meters, plans_with_terms
-from plans.terms import GrantRows, PriceRows, grant_rows, plain
+from plans.rating import problems_in_terms
+from plans.terms import GrantRows, PriceRows, grant_rows, plain, terms_from, with_terms
 
 _OWN_SHAPE = frozenset({"default", "overage"})
 _NAMES = {column: name for name, column in COLUMNS.items()}
@@ -46,29 +47,38 @@ def dump(*, keys: Collection[str] = ()) -> str:
         raise UnknownPlan(f"There is no plan {', '.join(sorted(missing))}.", field="keys")
     content = document(
         plans,
-        meters=_read_by(plans) if keys else all_meters(),
-        features=_granted_by(plans) if keys else all_features(),
+        meters=_read_by(_versions_of(plans)) if keys else all_meters(),
+        features=_granted_by(_versions_of(plans)) if keys else all_features(),
     )
     return yaml_text.write(content)
 
 
-def _read_by(plans: Sequence[Plan]) -> list[Meter]:
+def dump_version(*, version_id: int) -> str:
+    """Return one version, with its plan, meters and features, as a YAML document."""
+    version = with_terms(PlanVersion.objects.filter(pk=version_id)).get()
+    content = _document(_read_by([version]), _granted_by([version]))
+    head = plan_head(version.plan)
+    content["plans"] = [{**head, **version_content(version, starts=())}]
+    return yaml_text.write(content)
+
+
+def _versions_of(plans: Sequence[Plan]) -> list[PlanVersion]:
+    return [version for plan in plans for version in plan.versions.all()]
+
+
+def _read_by(versions: Sequence[PlanVersion]) -> list[Meter]:
     meters = {
         price.meter.key: price.meter
-        for plan in plans
-        for version in plan.versions.all()
+        for version in versions
         for price in version.prices.all()
         if price.meter is not None
     }
     return [meters[key] for key in sorted(meters)]
 
 
-def _granted_by(plans: Sequence[Plan]) -> list[Feature]:
+def _granted_by(versions: Sequence[PlanVersion]) -> list[Feature]:
     features = {
-        row.feature.key: row.feature
-        for plan in plans
-        for version in plan.versions.all()
-        for row in version.features.all()
+        row.feature.key: row.feature for version in versions for row in version.features.all()
     }
     return [features[key] for key in sorted(features)]
 
@@ -77,15 +87,15 @@ def document(
     plans: Sequence[Plan], *, meters: Sequence[Meter], features: Sequence[Feature] = ()
 ) -> dict[str, Any]:
     """Return prefetched plans, their meters and features as a document's content."""
+    return {**_document(meters, features), "plans": [plan_content(plan) for plan in plans]}
+
+
+def _document(meters: Sequence[Meter], features: Sequence[Feature]) -> dict[str, Any]:
     content: dict[str, Any] = {}
     if meters:
         content["meters"] = [meter_content(meter) for meter in meters]
     if features:
-        content["features"] = [
-            _stated(key=feature.key, name=feature.name, description=feature.description)
-            for feature in features
-        ]
-    content["plans"] = [plan_content(plan) for plan in plans]
+        content["features"] = [feature_content(feature) for feature in features]
     return content
 
 
@@ -106,31 +116,99 @@ def meter_content(meter: Meter) -> dict[str, Any]:
     )
 
 
+def feature_content(feature: Feature) -> dict[str, Any]:
+    """Return a feature as a document states it."""
+    return _stated(key=feature.key, name=feature.name, description=feature.description)
+
+
+def plan_head(plan: Plan) -> dict[str, Any]:
+    """Return a plan without its versions."""
+    return _stated(key=plan.key, name=plan.name, description=plan.description)
+
+
 def plan_content(plan: Plan) -> dict[str, Any]:
     """Return a plan with all its versions, a single one without a list."""
-    versions = list(plan.versions.all())
-    starts = {version.effective_from for version in versions}
-    contents = [version_content(version, starts=starts) for version in versions]
-    head = _stated(key=plan.key, name=plan.name, description=plan.description)
+    versions = _in_order(plan.versions.all())
+    starts = _starts(versions)
+    contents = [version_content(each, starts=starts[each.currency]) for each in versions]
+    head = plan_head(plan)
     return {**head, **contents[0]} if len(contents) == 1 else {**head, "versions": contents}
 
 
+def _starts(versions: Sequence[PlanVersion]) -> dict[str, set[datetime | None]]:
+    """Return when the versions of each currency begin: there the ones before them end."""
+    found: dict[str, set[datetime | None]] = {version.currency: set() for version in versions}
+    for version in versions:
+        found[version.currency].add(version.effective_from)
+    return found
+
+
+def _in_order(versions: Iterable[PlanVersion]) -> list[PlanVersion]:
+    """Return versions by number, but those of one currency that are published by their effect.
+
+    So a draft that was published before one with a lower number does not come after it.
+    """
+    listed = list(versions)
+    published = sorted(
+        (version for version in listed if version.effective_from is not None),
+        key=lambda version: (version.currency, version.effective_from),
+    )
+    waiting = {
+        currency: iter([version for version in published if version.currency == currency])
+        for currency in {version.currency for version in listed}
+    }
+    return [
+        version if version.effective_from is None else next(waiting[version.currency])
+        for version in listed
+    ]
+
+
 def version_content(version: PlanVersion, *, starts: Collection[datetime | None]) -> dict[str, Any]:
-    """Return a version; its end is stated only where no other version begins then."""
+    """Return a prefetched version; its end is stated only where it is not one of ``starts``."""
     until = version.effective_until
+    rows = [
+        PriceRows(price, list(price.tiers.all()), list(price.rates.all()))
+        for price in version.prices.all()
+    ]
+    return contents(
+        currency=version.currency,
+        effective_from=version.effective_from,
+        effective_until=None if until in starts else until,
+        note=version.note,
+        rows=rows,
+        grants=grant_rows(version),
+    )
+
+
+def contents(
+    *,
+    currency: str,
+    effective_from: datetime | None,
+    effective_until: datetime | None,
+    note: str,
+    rows: Sequence[PriceRows],
+    grants: GrantRows,
+) -> dict[str, Any]:
+    """Return rows, stored or not, as the content of a version."""
     return {
         **_stated(
-            currency=version.currency,
-            effective_from=_time_text(version.effective_from),
-            effective_until="" if until in starts else _time_text(until),
-            note=version.note,
+            currency=currency,
+            effective_from=_time_text(effective_from),
+            effective_until=_time_text(effective_until),
+            note=note,
+            unfinished=(effective_from is None and is_unfinished(currency, rows, grants)) or None,
         ),
-        **grants_content(grant_rows(version)),
-        "prices": [
-            price_content(PriceRows(price, list(price.tiers.all()), list(price.rates.all())))
-            for price in version.prices.all()
-        ],
+        **grants_content(grants),
+        "prices": [price_content(row) for row in rows],
     }
+
+
+def is_unfinished(currency: str, rows: Sequence[PriceRows], grants: GrantRows) -> bool:
+    """Say whether a version lacks something without which it cannot be published."""
+    if not rows or any(lacking(row) for row in rows):
+        return True
+    terms, _ = terms_from(currency=currency, rows=rows, grants=grants)
+    return bool(problems_in_terms(terms))
 
 
 def grants_content(grants: GrantRows) -> dict[str, Any]:
@@ -191,9 +269,10 @@ def price_content(rows: PriceRows) -> dict[str, Any]:
     required = MODELS[model]["required"]
     for column in Price._meta.concrete_fields:
         name = _document_name(column.name, model)
+        if name not in properties or name in content or name in _OWN_SHAPE:
+            continue
         value = getattr(price, column.name)
-        stated = name in required or value != column.get_default()
-        if stated and name in properties and name not in content and name not in _OWN_SHAPE:
+        if name in required or value != column.get_default():
             content[name] = _value_text(value)
     return {**content, **overage_content(price), **_PARTS.get(model, _no_parts)(rows)}
 
@@ -210,8 +289,6 @@ def _document_name(column: str, model: str) -> str:
 
 
 def _value_text(value: Any) -> Any:
-    if value is None:
-        return "0"
     if isinstance(value, Decimal):
         return amount_text(value)
     return str(value) if isinstance(value, str) else value
@@ -251,8 +328,13 @@ def _rates(rows: PriceRows) -> dict[str, Any]:
 
 
 def _rate(rate: MatrixRate, dimensions: Sequence[str]) -> dict[str, Any]:
-    values = zip(dimensions, rate.match, strict=True)
-    match = {name: ANY if value is None else value for name, value in values}
+    # A draft's rate may have values for dimensions that its meter has no longer.
+    beyond = range(len(dimensions) + 1, len(rate.match) + 1)
+    names = [*dimensions, *(f"value {place}" for place in beyond)]
+    match = {
+        name: ANY if value is None else value
+        for name, value in zip(names, rate.match, strict=False)
+    }
     content = {"match": match, "unit": amount_text(rate.unit_amount)}
     return {**content, "label": rate.label} if rate.label else content
 

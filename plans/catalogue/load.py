@@ -1,12 +1,14 @@
 """Store what documents say: new meters, plans and versions. The same again changes nothing."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import NamedTuple
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 
+from plans.acting import acting
 from plans.catalogue.diff import match_versions, meter_differences
 from plans.catalogue.document import (
     Catalogue,
@@ -24,14 +26,12 @@ from plans.operations.features import define_feature
 from plans.operations.meters import define_meter
 from plans.operations.publishing import publish_version, retire_version
 from plans.operations.versions import (
-    add_grants,
-    add_prices,
     create_plan,
     describe_plan,
     start_version,
 )
 from plans.queries import all_features, all_meters
-from plans.terms import GrantRows, PriceRows, VersionTerms, terms_of
+from plans.terms import GrantRows, PriceRows, terms_of
 
 
 class Loaded(NamedTuple):
@@ -71,6 +71,13 @@ def load(
     puts into force where the document says from when. Raises CatalogueInvalid where a stored meter
     differs or a version cannot be published; then nothing was stored.
     """
+    with acting(by=by):
+        return _load(catalogue, publish=publish, by=by, now=now)
+
+
+def _load(
+    catalogue: Catalogue, *, publish: bool, by: AbstractBaseUser | None, now: datetime
+) -> list[Loaded]:
     stored = {meter.key: meter for meter in Meter.objects.filter(key__in=_meter_keys(catalogue))}
     different = meter_differences(catalogue, stored=stored)
     if different:
@@ -82,11 +89,17 @@ def load(
             stored[key] = define_meter(**meter_values(meter))
         loaded.append(Loaded("meter", key, outcome))
     loaded += [_feature(feature) for feature in catalogue.features.values()]
-    for plan in catalogue.plans:
-        _plan(plan)
-    for plan in catalogue.plans:
-        loaded += _PlanLoader(plan, meters=stored, publish=publish, by=by, now=now).load()
-    return loaded
+    plans = {plan.key: _plan(plan) for plan in catalogue.plans}
+    loaders = {
+        said.key: _PlanLoader(said, plan=plans[said.key], meters=stored, by=by, now=now)
+        for said in catalogue.plans
+    }
+    for loader in loaders.values():
+        loader.store()
+    if publish:
+        for key in _targets_first(catalogue.plans):
+            loaders[key].publish()
+    return loaded + [one for loader in loaders.values() for one in loader.loaded()]
 
 
 def _feature(feature: Feature) -> Loaded:
@@ -103,73 +116,123 @@ def _plan(said: PlanDocument) -> Plan:
     return plan
 
 
+def _targets_first(plans: Sequence[PlanDocument]) -> list[str]:
+    """Return the plans' keys so that a plan stands after those that it moves customers to.
+
+    Plans that move customers in a circle keep their order, and publishing says what is wrong.
+    """
+    moves = {plan.key: upgrade_targets(plan) for plan in plans}
+    order: list[str] = []
+    seen: set[str] = set()
+
+    def visit(key: str) -> None:
+        if key in seen:
+            return
+        seen.add(key)
+        for target in sorted(moves[key] & moves.keys()):
+            visit(target)
+        order.append(key)
+
+    for plan in plans:
+        visit(plan.key)
+    return order
+
+
+def upgrade_targets(plan: PlanDocument) -> set[str]:
+    """Return the keys of the plans that a plan's prices move customers to."""
+    return {
+        row.price.upgrade_to.key
+        for version in plan.versions
+        for row in version.rows
+        if row.price.upgrade_to is not None
+    }
+
+
 class _PlanLoader:
-    """Loads one plan of a document."""
+    """Loads one plan of a document: first its drafts, then, where it is asked to, into force."""
 
     def __init__(
         self,
         document: PlanDocument,
         *,
+        plan: Plan,
         meters: dict[str, Meter],
-        publish: bool,
         by: AbstractBaseUser | None,
         now: datetime,
     ) -> None:
         self._document = document
+        self._plan = plan
         self._meters = meters
-        self._publish = publish
         self._by = by
         self._now = now
+        self._versions: list[PlanVersion] = []
+        self._outcomes: list[str] = []
 
-    def load(self) -> list[Loaded]:
-        """Store those versions of the plan that are new."""
-        plan = Plan.objects.get(key=self._document.key)
-        stored = list(PlanVersion.objects.standing().filter(plan=plan).order_by("number"))
-        digests = {pk: terms.digest for pk, terms in _terms(stored)}
+    def store(self) -> None:
+        """Store those versions of the plan that are new, as drafts."""
+        stored = list(PlanVersion.objects.standing().filter(plan=self._plan).order_by("number"))
+        digests = {pk: terms.digest for pk, terms in terms_of([row.pk for row in stored]).items()}
         matched = match_versions(self._document.versions, stored=stored, digests=digests)
-        pairs = zip(self._document.versions, matched, strict=True)
-        return [self._version(plan, document, version) for document, version in pairs]
+        targets = Plan.objects.in_bulk(upgrade_targets(self._document), field_name="key")
+        for document, version in zip(self._document.versions, matched, strict=True):
+            self._outcomes.append("unchanged" if version else "draft")
+            self._versions.append(version or self._draft(document, targets))
 
-    def _version(
-        self, plan: Plan, document: VersionDocument, version: PlanVersion | None
-    ) -> Loaded:
-        outcome = "unchanged"
-        if version is None:
-            outcome = "draft"
-            version = self._draft(plan, document)
-        if self._publish and document.effective_from is not None:
-            published = self._put_into_force(document, version)
-            outcome = "published" if published else outcome
-        return Loaded("plan", plan.key, f"version {version.number} {outcome}")
+    def publish(self) -> None:
+        """Put the versions into force from when, and until when, the document says."""
+        for index, document in enumerate(self._document.versions):
+            if document.effective_from is not None:
+                with _named_at(document):
+                    if self._put_into_force(document, self._versions[index]):
+                        self._outcomes[index] = "published"
 
-    def _draft(self, plan: Plan, document: VersionDocument) -> PlanVersion:
-        version = start_version(
-            plan=plan, currency=document.currency, by=self._by, note=document.note
-        )
+    def loaded(self) -> list[Loaded]:
+        """Return what became of each version."""
+        return [
+            Loaded("plan", self._plan.key, f"version {version.number} {outcome}")
+            for version, outcome in zip(self._versions, self._outcomes, strict=True)
+        ]
+
+    def _draft(self, document: VersionDocument, targets: Mapping[str, Plan]) -> PlanVersion:
         for row in document.rows:
             if row.price.meter is not None:
                 row.price.meter = self._meters[row.price.meter.key]
             if row.price.upgrade_to is not None:
-                row.price.upgrade_to = Plan.objects.get(key=row.price.upgrade_to.key)
-        add_grants(version=version, grants=_fresh_grants(document.grants))
-        add_prices(version=version, rows=[_fresh(row) for row in document.rows])
-        return version
+                row.price.upgrade_to = targets[row.price.upgrade_to.key]
+        with _named_at(document):
+            return start_version(
+                plan=self._plan,
+                currency=document.currency,
+                by=self._by,
+                note=document.note,
+                rows=[_fresh(row) for row in document.rows],
+                grants=_fresh_grants(document.grants),
+            )
 
     def _put_into_force(self, document: VersionDocument, version: PlanVersion) -> bool:
-        """Publish and end the version as the document says, and say whether anything was done."""
+        """Publish and end a version as the document says, and say whether anything was done."""
         starts, ends = document.effective_from, document.effective_until
         assert starts is not None
-        done = False
-        try:
-            if version.published_at is None:
-                publish_version(version=version, effective_from=starts, by=self._by, now=self._now)
-                done = True
-            if ends is not None and version.effective_until != ends:
-                retire_version(version=version, at=ends, now=self._now)
-                done = True
-        except OperationError as error:
-            raise CatalogueInvalid(_refusals(document, error)) from error
-        return done
+        publishes = version.published_at is None
+        if publishes:
+            version = publish_version(
+                version=version, effective_from=starts, by=self._by, now=self._now
+            )
+        else:
+            version.refresh_from_db(fields=["effective_until"])
+        ends_it = ends is not None and version.effective_until != ends
+        if ends_it and ends is not None:
+            retire_version(version=version, at=ends, now=self._now)
+        return publishes or ends_it
+
+
+@contextmanager
+def _named_at(document: VersionDocument) -> Iterator[None]:
+    """Say of a refusal where in the document its cause stands."""
+    try:
+        yield
+    except OperationError as error:
+        raise CatalogueInvalid(_refusals(document, error)) from error
 
 
 def _fresh(rows: PriceRows) -> PriceRows:
@@ -192,10 +255,6 @@ def _refusals(document: VersionDocument, error: OperationError) -> list[Catalogu
         document.problem(problem.code, names.get(problem.field, problem.field), problem.message, "")
         for problem in error.problems
     ]
-
-
-def _terms(versions: Sequence[PlanVersion]) -> Iterable[tuple[int, VersionTerms]]:
-    return terms_of([version.pk for version in versions]).items()
 
 
 def _meter_keys(catalogue: Catalogue) -> set[str]:

@@ -14,6 +14,7 @@ from plans.models import (
     ServiceClass,
     Tier,
 )
+from plans.models.prices import RATED_MODELS, TIERED_MODELS, ChargeModel
 from plans.terms import GrantRows, PriceRows
 
 ANY: Final = "*"
@@ -36,6 +37,16 @@ _EXACT: Final = frozenset(
         "phases",
     }
 )
+
+# What a price needs before it can be sold; a draft may lack it still.
+REQUIRED: Final[dict[str, tuple[str, ...]]] = {
+    ChargeModel.FLAT: ("amount",),
+    ChargeModel.PER_UNIT: ("amount",),
+    ChargeModel.PACKAGE: ("amount",),
+    ChargeModel.SEATS: ("amount",),
+    ChargeModel.PERCENTAGE: ("percent",),
+    ChargeModel.EVENT_AMOUNT: (),
+}
 
 # Fields of an overage policy in a document, and the price's columns.
 OVERAGE_COLUMNS: Final = {
@@ -121,6 +132,20 @@ def _overage_columns(content: Mapping[str, Any]) -> dict[str, Any]:
     return {"overage": overage["policy"], "upgrade_to": target, **columns}
 
 
+def lacking(rows: PriceRows) -> tuple[str, ...]:
+    """Return the fields that a price's model needs and that are empty still."""
+    price = rows.price
+    if price.model in TIERED_MODELS:
+        return () if rows.tiers else ("tiers",)
+    if price.model in RATED_MODELS:
+        return () if rows.rates else ("rates",)
+    return tuple(
+        name
+        for name in ("amount", "percent")
+        if name in REQUIRED[price.model] and getattr(price, name) is None
+    )
+
+
 def _columns(content: Mapping[str, Any]) -> dict[str, Any]:
     return {
         COLUMNS.get(name, name): _column(name, value)
@@ -130,7 +155,9 @@ def _columns(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _column(name: str, value: Any) -> Any:
-    return value if name in _EXACT or isinstance(value, bool) else Decimal(value)
+    if name in _EXACT or isinstance(value, bool) or value is None:
+        return value
+    return Decimal(value)
 
 
 def _tier(content: Mapping[str, Any]) -> Tier:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from plans.models.grants import LimitKind
 from plans.models.meters import Aggregation, Rounding
-from plans.models.prices import AllowancePer, ChargeModel, SeatsRemoved
+from plans.models.prices import AllowancePer, ChargeModel, OveragePolicy, SeatsRemoved
 from plans.rating.money import CURRENCIES
 
 KEY: Final = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}$"}
@@ -33,6 +33,9 @@ TIME: Final = {
     r"(Z|[+-][0-9]{2}:[0-9]{2})$",
 }
 BOUND: Final = {**AMOUNT, "type": ["string", "integer", "null"]}
+# Null only in a version that says that it is unfinished.
+OPEN_AMOUNT: Final = BOUND
+OPEN_PERCENT: Final = {**PERCENT, "type": ["string", "integer", "null"]}
 
 
 def _object(properties: dict[str, Any], *, required: list[str]) -> dict[str, Any]:
@@ -82,21 +85,32 @@ RATE: Final = _object(
     required=["match", "unit"],
 )
 
+_OVERAGE_POLICIES: Final[dict[str, dict[str, Any]]] = {
+    "rate": _object({"policy": {"const": "rate"}}, required=["policy"]),
+    "refuse": _object({"policy": {"const": "refuse"}}, required=["policy"]),
+    "upgrade": _object({"policy": {"const": "upgrade"}, "plan": KEY}, required=["policy", "plan"]),
+    "packs": _object(
+        {
+            "policy": {"const": "packs"},
+            "size": AMOUNT,
+            "amount": AMOUNT,
+            "most": COUNT,
+            "months": {**COUNT, "minimum": 1, "maximum": 120},
+        },
+        required=["policy", "size", "amount"],
+    ),
+}
 OVERAGE: Final = {
-    "oneOf": [
-        _object({"policy": {"enum": ["rate", "refuse"]}}, required=["policy"]),
-        _object({"policy": {"const": "upgrade"}, "plan": KEY}, required=["policy", "plan"]),
-        _object(
-            {
-                "policy": {"const": "packs"},
-                "size": AMOUNT,
-                "amount": AMOUNT,
-                "most": COUNT,
-                "months": {**COUNT, "minimum": 1, "maximum": 120},
-            },
-            required=["policy", "size", "amount"],
-        ),
-    ]
+    "type": "object",
+    "required": ["policy"],
+    "properties": {"policy": {"enum": list(OveragePolicy.values)}},
+    "allOf": [
+        {
+            "if": {"required": ["policy"], "properties": {"policy": {"const": policy}}},
+            "then": shape,
+        }
+        for policy, shape in _OVERAGE_POLICIES.items()
+    ],
 }
 FEATURE: Final = _object({"key": KEY, "name": NAME, "description": TEXT}, required=["key", "name"])
 LIMIT: Final = _object(
@@ -143,7 +157,7 @@ METERED: Final[dict[str, Any]] = {
 }
 TIERED: Final[dict[str, Any]] = {
     **METERED,
-    "tiers": _list(TIER, least=1),
+    "tiers": _list(TIER),
     "unit_size": AMOUNT,
     "charge_first_tier_at_zero": FLAG,
 }
@@ -152,7 +166,7 @@ MODELS: Final[dict[str, dict[str, Any]]] = {
     "flat": _object(
         {
             **COMMON,
-            "amount": AMOUNT,
+            "amount": OPEN_AMOUNT,
             "once": FLAG,
             "every_months": {**COUNT, "minimum": 1, "maximum": 120},
         },
@@ -161,14 +175,14 @@ MODELS: Final[dict[str, dict[str, Any]]] = {
     "per_unit": _object(
         {
             **METERED,
-            "amount": AMOUNT,
+            "amount": OPEN_AMOUNT,
             "unit_size": AMOUNT,
             "class_dimension": {"type": "string", "minLength": 1, "maxLength": 100},
         },
         required=[*_USUAL, "meter", "amount"],
     ),
     "package": _object(
-        {**METERED, "amount": AMOUNT, "package_size": AMOUNT, "free_quantity": AMOUNT},
+        {**METERED, "amount": OPEN_AMOUNT, "package_size": AMOUNT, "free_quantity": AMOUNT},
         required=[*_USUAL, "meter", "amount", "package_size"],
     ),
     "graduated": _object(TIERED, required=[*_USUAL, "meter", "tiers"]),
@@ -176,7 +190,7 @@ MODELS: Final[dict[str, dict[str, Any]]] = {
     "percentage": _object(
         {
             **METERED,
-            "percent": PERCENT,
+            "percent": OPEN_PERCENT,
             "fixed_amount": AMOUNT,
             "free_transactions": COUNT,
             "free_amount": AMOUNT,
@@ -186,13 +200,13 @@ MODELS: Final[dict[str, dict[str, Any]]] = {
         required=[*_USUAL, "meter", "percent"],
     ),
     "graduated_percentage": _object(
-        {**METERED, "tiers": _list(PERCENT_TIER, least=1)}, required=[*_USUAL, "meter", "tiers"]
+        {**METERED, "tiers": _list(PERCENT_TIER)}, required=[*_USUAL, "meter", "tiers"]
     ),
     "event_amount": _object(METERED, required=[*_USUAL, "meter"]),
     "matrix": _object(
         {
             **METERED,
-            "rates": _list(RATE, least=1),
+            "rates": _list(RATE),
             "default": {
                 **AMOUNT,
                 "pattern": rf"^refuse$|{AMOUNT['pattern']}",
@@ -207,7 +221,7 @@ MODELS: Final[dict[str, dict[str, Any]]] = {
         {
             **COMMON,
             "meter": KEY,
-            "amount": AMOUNT,
+            "amount": OPEN_AMOUNT,
             "seats_removed": {"enum": list(SeatsRemoved.values)},
         },
         required=[*_USUAL, "meter", "amount"],
@@ -230,11 +244,16 @@ _VERSION: Final[dict[str, Any]] = {
     "effective_from": TIME,
     "effective_until": TIME,
     "note": TEXT,
+    "unfinished": {
+        **FLAG,
+        "description": "A draft that cannot be published yet: prices, tiers and rates may be "
+        "empty, and amounts null.",
+    },
     "features": _list(KEY, most=200),
     "limits": _list({"$ref": "#/$defs/limit"}, most=200),
     "service_classes": _list({"$ref": "#/$defs/service_class"}, most=50),
     "phases": _list({"$ref": "#/$defs/phase"}, most=20),
-    "prices": _list({"$ref": "#/$defs/price"}, least=1, most=200),
+    "prices": _list({"$ref": "#/$defs/price"}, most=200),
 }
 _PLAN: Final[dict[str, Any]] = {"key": KEY, "name": NAME, "description": TEXT}
 PLAN: Final = {

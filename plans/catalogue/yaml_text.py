@@ -98,14 +98,19 @@ def read_text(path: Path) -> str:
         raise _refused(
             path.name, "unreadable", message, "Check its name and its rights."
         ) from error
+    return decoded(content, name=path.name)
+
+
+def decoded(content: bytes, *, name: str) -> str:
+    """Return a document's bytes as text. Raises CatalogueInvalid where it is too long, or not."""
     if len(content) > MAX_BYTES:
         message = f"The file is longer than {MAX_BYTES:,} bytes."
-        raise _refused(path.name, "too_long", message, "Split it into several files.")
+        raise _refused(name, "too_long", message, "Split it into several files.")
     try:
-        return content.decode("utf-8")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         message = "The file is not UTF-8 text."
-        raise _refused(path.name, "not_utf8", message, "Save it as UTF-8.") from error
+        raise _refused(name, "not_utf8", message, "Save it as UTF-8.") from error
 
 
 def parse(text: str, *, name: str) -> Any:

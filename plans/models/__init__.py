@@ -1,5 +1,6 @@
 from plans.models.customers import Customer, Membership, Subject, Workspace
 from plans.models.grants import Feature, Limit, Phase, ServiceClass, VersionFeature
+from plans.models.history import VersionChange, VersionEvent
 from plans.models.meters import Meter
 from plans.models.overrides import PriceOverride
 from plans.models.prices import MatrixRate, Price, Tier
@@ -23,6 +24,8 @@ __all__ = [
     "Subject",
     "Subscription",
     "Tier",
+    "VersionChange",
+    "VersionEvent",
     "VersionFeature",
     "VersionPin",
     "VersionReview",

@@ -5,6 +5,7 @@ from django.core.validators import MaxValueValidator
 from django.db import models
 
 from plans.models.fields import key_field, validate_currency, validate_time_zone
+from plans.models.records import Records
 
 
 class Customer(models.Model):
@@ -36,6 +37,8 @@ class Customer(models.Model):
     )
     created_at = models.DateTimeField(auto_now_add=True)
 
+    history = Records(excluded_fields=["created_at"], no_db_index=["key"])
+
     class Meta:
         constraints = [
             models.CheckConstraint(
@@ -58,6 +61,8 @@ class Workspace(models.Model):
         help_text="The name that services send as an event's subject. It cannot be shared.",
     )
     name = models.CharField(max_length=200)
+
+    history = Records(no_db_index=["key"])
 
     def __str__(self) -> str:
         return self.name
@@ -84,6 +89,8 @@ class Membership(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="membership"
     )
     customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="memberships")
+
+    history = Records(no_db_index=["user"])
 
     class Meta:
         verbose_name = "portal user"

@@ -6,6 +6,7 @@ from django.core.validators import MinValueValidator
 from django.db import models
 
 from plans.models.fields import key_field, percent_field, price_field
+from plans.models.records import Records
 from plans.models.versions import PlanVersion
 
 
@@ -15,6 +16,8 @@ class Feature(models.Model):
     key = key_field(unique=True)
     name = models.CharField(max_length=200)
     description = models.TextField(blank=True, default="")
+
+    history = Records(no_db_index=["key"])
 
     def __str__(self) -> str:
         return self.name

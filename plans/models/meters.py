@@ -7,6 +7,7 @@ from django.core.validators import MinValueValidator
 from django.db import models
 
 from plans.models.fields import key_field
+from plans.models.records import Records
 
 
 class Aggregation(models.TextChoices):
@@ -70,6 +71,8 @@ class Meter(models.Model):
     unit = models.CharField(
         max_length=40, blank=True, default="", help_text="What is counted, in the plural: images."
     )
+
+    history = Records(no_db_index=["key", "event_type"])
 
     class Meta:
         constraints = [

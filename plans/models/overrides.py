@@ -8,6 +8,7 @@ from django.db import models
 from plans.models.customers import Customer
 from plans.models.fields import key_field
 from plans.models.meters import Meter
+from plans.models.records import Records
 from plans.models.versions import Plan, TsTzRange
 
 
@@ -34,6 +35,8 @@ class PriceOverride(models.Model):
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
     )
+
+    history = Records(excluded_fields=["created_at", "created_by"], no_db_index=["plan", "meter"])
 
     class Meta:
         constraints = [

@@ -5,6 +5,7 @@ from django.contrib.postgres.fields import RangeOperators
 from django.db import models
 
 from plans.models.customers import Customer
+from plans.models.records import Records
 from plans.models.versions import Plan, PlanVersion, TsTzRange
 
 
@@ -29,6 +30,8 @@ class Subscription(models.Model):
     phases_from = models.DateTimeField(null=True, blank=True)
     setup_waived = models.BooleanField("setup fees are waived", default=False)
     created_at = models.DateTimeField(auto_now_add=True)
+
+    history = Records(excluded_fields=["created_at"], no_db_index=["plan"])
 
     class Meta:
         constraints = [

@@ -8,6 +8,7 @@ from django.contrib.postgres.fields import ArrayField, DateTimeRangeField, Range
 from django.db import models
 
 from plans.models.fields import key_field, validate_currency
+from plans.models.records import Records
 
 
 class TsTzRange(models.Func):
@@ -23,6 +24,8 @@ class Plan(models.Model):
     key = key_field(unique=True)
     name = models.CharField(max_length=200)
     description = models.TextField(blank=True, default="")
+
+    history = Records(no_db_index=["key"])
 
     def __str__(self) -> str:
         return self.name

@@ -9,6 +9,7 @@ from django.db import transaction
 
 from plans.errors import OperationError, Problem, refusing, validation_problems
 from plans.models import Customer, Membership, Workspace
+from plans.operations.history import keep_created
 
 _BATCH = 2000
 
@@ -89,7 +90,9 @@ def create_customers(*, rows: Iterable[CustomerRow]) -> dict[str, int]:
     with refusing({"one_subject_per_key": refusal}):
         Customer.objects.bulk_create(customers, ignore_conflicts=True, batch_size=_BATCH)
     keys = [customer.key for customer in customers]
-    return dict(Customer.objects.filter(key__in=keys).values_list("key", "id"))
+    found = dict(Customer.objects.filter(key__in=keys).values_list("key", "id"))
+    keep_created(Customer, ids=found.values())
+    return found
 
 
 def add_portal_user(*, customer: Customer, user: AbstractBaseUser) -> Membership:

@@ -9,13 +9,14 @@ from django.db.models import Field
 
 from plans import locks
 from plans.errors import OperationError, Problem, refusing
-from plans.models import MatrixRate, PlanVersion, Price, Tier
+from plans.models import MatrixRate, PlanVersion, Price, Tier, VersionEvent
 from plans.models.prices import (
     MODEL_COLUMNS,
     OVERAGE_COLUMNS,
     RATED_MODELS,
     TIERED_MODELS,
 )
+from plans.operations.history import recorded
 from plans.operations.versions import (
     PriceKeyTaken,
     add_grants,
@@ -69,7 +70,8 @@ def change_draft(
     draft.currency = currency
     draft.note = note
     refuse_invalid(clean_problems(draft))
-    draft.save(update_fields=["currency", "note"])
+    with recorded(version=draft, by=by):
+        draft.save(update_fields=["currency", "note"])
     return draft
 
 
@@ -87,14 +89,16 @@ def replace_contents(
 
     Raises VersionFrozen, PlanInvalid, PriceKeyTaken, UnknownFeature.
     """
-    draft = change_draft(version=version, currency=currency, note=note, by=by)
-    for related in (draft.prices, draft.phases, draft.service_classes, draft.limits):
-        related.all().delete()
-    draft.features.all().delete()
-    add_grants(version=draft, grants=grants)
+    draft = open_draft(version_id=version.pk, by=by)
     for row in rows:
         _forget_unused(row.price)
-    add_prices(version=draft, rows=rows)
+    with recorded(version=draft, by=by):
+        draft = change_draft(version=draft, currency=currency, note=note, by=by)
+        for related in (draft.prices, draft.phases, draft.service_classes, draft.limits):
+            related.all().delete()
+        draft.features.all().delete()
+        add_grants(version=draft, grants=grants)
+        add_prices(version=draft, rows=rows)
     return draft
 
 
@@ -108,7 +112,8 @@ def delete_draft(*, version: PlanVersion) -> None:
             f"Version {draft.number} was submitted before, and its reviews are kept: change it and "
             "submit it again."
         )
-    draft.delete()
+    with recorded(version=draft, what=VersionEvent.DELETED):
+        draft.delete()
 
 
 @transaction.atomic
@@ -129,16 +134,18 @@ def save_price(
     tiers = [_unsaved(tier) for tier in tiers] if price.model in TIERED_MODELS else []
     rates = [_unsaved(rate) for rate in rates] if price.model in RATED_MODELS else []
     _forget_unused(price)
-    if price.pk is None:
-        return add_price(version=version, price=price, tiers=tiers, rates=rates)
-    return _replace(version, price, tiers, rates)
+    with recorded(version=version, by=by):
+        if price.pk is None:
+            return add_price(version=version, price=price, tiers=tiers, rates=rates)
+        return _replace(version, price, tiers, rates)
 
 
 @transaction.atomic
 def remove_price(*, price: Price, by: AbstractBaseUser | None) -> None:
     """Remove a price from its draft. Raises VersionFrozen; a price that is gone stays gone."""
-    open_draft(version_id=price.version_id, by=by)
-    Price.objects.filter(pk=price.pk).delete()
+    draft = open_draft(version_id=price.version_id, by=by)
+    with recorded(version=draft, by=by):
+        Price.objects.filter(pk=price.pk).delete()
 
 
 @transaction.atomic
@@ -147,7 +154,7 @@ def move_price(*, price: Price, places: Literal[-1, 1], by: AbstractBaseUser | N
 
     Raises VersionFrozen.
     """
-    open_draft(version_id=price.version_id, by=by)
+    draft = open_draft(version_id=price.version_id, by=by)
     rows = list(Price.objects.filter(version_id=price.version_id).order_by("position", "pk"))
     here = next((index for index, row in enumerate(rows) if row.pk == price.pk), None)
     if here is None:
@@ -156,7 +163,8 @@ def move_price(*, price: Price, places: Literal[-1, 1], by: AbstractBaseUser | N
     rows.insert(there, rows.pop(here))
     for position, row in enumerate(rows):
         row.position = position
-    Price.objects.bulk_update(rows, ["position"])
+    with recorded(version=draft, by=by):
+        Price.objects.bulk_update(rows, ["position"])
 
 
 def _replace(

@@ -8,8 +8,9 @@ from django.db import transaction
 
 from plans import locks, rating
 from plans.errors import OperationError, Problem
-from plans.models import PlanVersion, VersionPin, VersionReview
+from plans.models import PlanVersion, VersionEvent, VersionPin, VersionReview
 from plans.models.reviews import ReviewStep
+from plans.operations.history import recorded
 from plans.operations.pins import AT_ONCE, Move, keep_subscribers
 from plans.operations.versions import VersionFrozen
 from plans.queries import plans_sold_in, subscribers_after
@@ -84,11 +85,12 @@ def publish_version(
     previous = _last_of(versions, currency=draft.currency)
     if previous is not None:
         _refuse_date(draft, previous=previous, effective_from=effective_from, now=now)
-        _end_at(previous, effective_from)
+        _end_at(previous, effective_from, by=by)
     draft.published_at = now
     draft.published_by_id = by.pk if by else None
     draft.effective_from = effective_from
-    draft.save(update_fields=["published_at", "published_by", "effective_from"])
+    with recorded(version=draft, what=VersionEvent.PUBLISHED, by=by):
+        draft.save(update_fields=["published_at", "published_by", "effective_from"])
     if previous is not None and previous.effective_until == effective_from:
         keep_subscribers(on=previous, at=effective_from, move=existing, now=now)
     return draft
@@ -122,12 +124,13 @@ def call_off_version(
     _refuse_kept_on(row, now=now)
     if before is None:
         _refuse_in_use(row, at=starts, now=now)
-    _end_at(row, starts)
+    _end_at(row, starts, by=by)
     VersionPin.objects.filter(version=row, starts_at__gt=now).delete()
     if before is not None:
         VersionPin.objects.filter(version=before, starts_at=starts).delete()
         before.effective_until = None
-        before.save(update_fields=["effective_until"])
+        with recorded(version=before, by=by):
+            before.save(update_fields=["effective_until"])
     VersionReview.objects.create(
         version=row,
         what=ReviewStep.CALLED_OFF,
@@ -294,10 +297,11 @@ def _subscribers_after(version: PlanVersion, *, at: datetime) -> int:
     return subscribers_after(plan_id=version.plan_id, currency=version.currency, at=at)
 
 
-def _end_at(version: PlanVersion, at: datetime) -> None:
+def _end_at(version: PlanVersion, at: datetime, *, by: AbstractBaseUser | None = None) -> None:
     if version.effective_until is None:
         version.effective_until = at
-        version.save(update_fields=["effective_until"])
+        with recorded(version=version, what=VersionEvent.ENDED, by=by):
+            version.save(update_fields=["effective_until"])
 
 
 def _effective_from(version: PlanVersion) -> datetime:

@@ -8,6 +8,7 @@ from django.db import connection, transaction
 from plans import locks
 from plans.errors import OperationError, refusing
 from plans.models import Customer, Plan, PlanVersion, Subscription
+from plans.operations.history import keep_created
 from plans.queries import published_versions
 
 MAX_BACKDATING = timedelta(days=3 * 366)
@@ -110,11 +111,13 @@ def subscribe_many(
             INSERT INTO plans_subscription
                 (customer_id, plan_id, starts_at, ends_at, setup_waived, created_at)
             SELECT id, %s, %s, %s, false, statement_timestamp() FROM unnest(%s::bigint[]) AS ids(id)
-            ON CONFLICT DO NOTHING RETURNING customer_id
+            ON CONFLICT DO NOTHING RETURNING id, customer_id
             """,
             [plan.pk, starts_at, ends_at, list(customer_ids)],
         )
-        return {row[0] for row in cursor.fetchall()}
+        stored = dict(cursor.fetchall())
+    keep_created(Subscription, ids=stored)
+    return set(stored.values())
 
 
 @transaction.atomic

@@ -19,9 +19,11 @@ from plans.models import (
     Price,
     ServiceClass,
     Tier,
+    VersionEvent,
     VersionFeature,
 )
-from plans.terms import GrantRows, PriceRows, grant_rows, with_terms
+from plans.operations.history import recorded
+from plans.terms import NO_GRANTS, GrantRows, PriceRows, grant_rows, with_terms
 
 
 class PlanInvalid(OperationError):
@@ -74,9 +76,18 @@ def describe_plan(*, plan: Plan, name: str, description: str) -> Plan:
 
 @transaction.atomic
 def start_version(
-    *, plan: Plan, currency: str, by: AbstractBaseUser | None = None, note: str = ""
+    *,
+    plan: Plan,
+    currency: str,
+    by: AbstractBaseUser | None = None,
+    note: str = "",
+    rows: Sequence[PriceRows] = (),
+    grants: GrantRows = NO_GRANTS,
 ) -> PlanVersion:
-    """Start a draft of the plan under the next number. Raises PlanInvalid."""
+    """Start a draft of the plan under the next number, with what it is to hold.
+
+    Raises PlanInvalid, PriceKeyTaken, UnknownFeature.
+    """
     locks.plan(plan_id=plan.pk)
     last = plan.versions.aggregate(last=Max("number"))["last"] or 0
     version = PlanVersion(
@@ -89,6 +100,9 @@ def start_version(
     )
     refuse_invalid(clean_problems(version))
     version.save(force_insert=True)
+    with recorded(version=version, what=VersionEvent.STARTED, by=by):
+        add_grants(version=version, grants=grants)
+        add_prices(version=version, rows=rows)
     return version
 
 
@@ -97,11 +111,10 @@ def new_version_from(
     *, version: PlanVersion, by: AbstractBaseUser | None, note: str = ""
 ) -> PlanVersion:
     """Start a draft with all prices, tiers and rates of another version of the plan."""
-    draft = start_version(plan=version.plan, currency=version.currency, by=by, note=note)
     rows, grants = copied_terms(version)
-    add_grants(version=draft, grants=grants)
-    add_prices(version=draft, rows=rows)
-    return draft
+    return start_version(
+        plan=version.plan, currency=version.currency, by=by, note=note, rows=rows, grants=grants
+    )
 
 
 def copied_terms(version: PlanVersion) -> tuple[list[PriceRows], GrantRows]:
@@ -136,10 +149,10 @@ def add_prices(
     last = version.prices.aggregate(last=Max("position"))["last"]
     _place(version, rows, first=0 if last is None else last + 1)
     refuse_invalid(_row_problems(rows))
-    with refusing(_price_key_taken()):
+    with recorded(version=version, by=by), refusing(_price_key_taken()):
         Price.objects.bulk_create([row.price for row in rows])
-    Tier.objects.bulk_create([tier for row in rows for tier in row.tiers])
-    MatrixRate.objects.bulk_create([rate for row in rows for rate in row.rates])
+        Tier.objects.bulk_create([tier for row in rows for tier in row.tiers])
+        MatrixRate.objects.bulk_create([rate for row in rows for rate in row.rates])
     return [row.price for row in rows]
 
 
@@ -163,7 +176,7 @@ def add_grants(
             row.version = version
             found += clean_problems(row, path=f"{name}[{index}]", exclude=("version",))
     refuse_invalid(tuple(found))
-    with refusing(_grant_taken()):
+    with recorded(version=version, by=by), refusing(_grant_taken()):
         Phase.objects.bulk_create(grants.phases)
         ServiceClass.objects.bulk_create(grants.service_classes)
         Limit.objects.bulk_create(grants.limits)

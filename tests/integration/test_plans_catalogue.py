@@ -14,7 +14,7 @@ from plans.catalogue.document import Source, read_sources
 from plans.catalogue.dump import UnknownPlan, dump
 from plans.catalogue.load import load_sources
 from plans.catalogue.problems import CatalogueInvalid
-from plans.models import Meter, Plan, PlanVersion
+from plans.models import Feature, Meter, Plan, PlanVersion, Price
 from plans.operations.publishing import publish_version, retire_version
 from plans.terms import terms_of
 from tests.integration.plans_fixtures import (
@@ -312,7 +312,7 @@ def stored():
 
 
 @settings(
-    max_examples=60,
+    max_examples=30,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(documents())
@@ -326,6 +326,221 @@ def test_dump_and_load_are_each_others_inverse(db, content):
         load(yaml_text.parse(said, name="dump"))
         assert stored() == first
         assert dump() == said
+
+
+FEATURES = [{"key": "sso", "name": "SSO"}]
+PACKS = {"policy": "packs", "size": 100, "amount": "5"}
+BAD_TERMS = [
+    # what is changed; then the path, the code and the cause of each problem
+    ({"plans.0.features": ["sso"]},
+     ("plans[0].features[0]", "unknown_feature", "There is no feature “sso”.")),
+    ({"features": FEATURES, "plans.0.features": ["sso", "sso"]},
+     ("plans[0].features[1]", "duplicate_feature",
+      "The feature 'sso' is granted already: remove one of the two.")),
+    ({"features": [*FEATURES, {"key": "sso", "name": "Other"}]},
+     ("features[1].key", "feature_twice", "The feature “sso” is defined twice, differently.")),
+    ({f"{PRICE}.allowance": 9, f"{PRICE}.overage": {"policy": "upgrade", "plan": "scale"}},
+     ("plans[0].prices[1].overage.plan", "unknown_plan", "There is no plan “scale” to move to.")),
+    ({f"{PRICE}.overage": {"policy": "upgrade"}},
+     ("plans[0].prices[1].overage.plan", "missing", "It is missing.")),
+    ({f"{PRICE}.overage": {"policy": "block"}},
+     ("plans[0].prices[1].overage.policy", "unknown_value", "“block” is not known here.")),
+    ({f"{PRICE}.overage": PACKS | {"amount": 0.5}},
+     ("plans[0].prices[1].overage.amount", "float",
+      "0.5 is a number with a point, which YAML does not keep exactly.")),
+    ({f"{PRICE}.overage": PACKS | {"months": 0}},
+     ("plans[0].prices[1].overage.months", "out_of_range", "0 is out of range.")),
+    ({f"{PRICE}.overage": PACKS | {"plan": "api"}},
+     ("plans[0].prices[1].overage.plan", "unknown_field", "“plan” is not a field here.")),
+    ({f"{PRICE}.allowance_per": "team"},
+     ("plans[0].prices[1].allowance_per", "unknown_value", "“team” is not known here.")),
+    ({f"{PRICE}.phases": "trial"},
+     ("plans[0].prices[1].phases", "wrong_type", "“trial” is not a list.")),
+    ({"plans.0.prices.0.every_months": "12"},
+     ("plans[0].prices[0].every_months", "wrong_type", "“12” is not a whole number.")),
+    ({"plans.0.prices.0.every_months": 121},
+     ("plans[0].prices[0].every_months", "out_of_range", "121 is out of range.")),
+    ({"plans.0.prices.0.amount": None},
+     ("plans[0].prices[0].amount", "missing", "It is missing.")),
+    ({f"{PRICE}.tiers": []}, ("plans[0].prices[1].tiers", "empty", "It is empty.")),
+    ({f"{MATRIX}.rates": []}, ("plans[0].prices[2].rates", "empty", "It is empty.")),
+    ({"plans.0.unfinished": True},
+     ("plans[0].effective_from", "unfinished_dated", "An unfinished version cannot take effect.")),
+    ({"plans.0.limits": [{"kind": "jobs", "value": 1}]},
+     ("plans[0].limits[0].kind", "unknown_value", "“jobs” is not known here.")),
+    ({"plans.0.limits": [{"kind": "jobs_per_day", "value": 1.5}]},
+     ("plans[0].limits[0].value", "float",
+      "1.5 is a number with a point, which YAML does not keep exactly.")),
+    ({"plans.0.limits": [{"kind": "jobs_per_day", "value": 1}] * 2},
+     ("plans[0].limits[1].kind", "duplicate_limit",
+      "There is a limit on jobs in a day already: remove one of them.")),
+    ({"plans.0.service_classes": [{"key": "fast", "name": "Fast", "multiplier": 1.5}]},
+     ("plans[0].service_classes[0].multiplier", "float",
+      "1.5 is a number with a point, which YAML does not keep exactly.")),
+    ({"plans.0.service_classes": [{"key": "fast"}]},
+     ("plans[0].service_classes[0].name", "missing", "It is missing.")),
+    ({"plans.0.phases": [{"key": "trial", "name": "Trial", "weeks": 2}]},
+     ("plans[0].phases[0].weeks", "unknown_field", "“weeks” is not a field here.")),
+    ({"plans.0.phases": [{"key": "trial", "name": "Trial", "days": 0}]},
+     ("plans[0].phases[0].days", "out_of_range", "0 is out of range.")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "expected"), BAD_TERMS, ids=str)
+def test_bad_terms_are_refused_with_the_place_and_the_cause(changes, expected):
+    problems = refused(good(**changes))
+    assert [(one.path, one.code, one.cause) for one in problems] == [expected]
+
+
+def test_what_a_column_cannot_hold_is_refused_at_its_place():
+    """Whatever else is said there: a limit of nothing, and two phases of one key."""
+    phase = {"key": "trial", "name": "Trial"}
+    for changes, path in (
+        ({"plans.0.limits": [{"kind": "jobs_per_day", "value": 0}]}, "plans[0].limits[0].value"),
+        ({"plans.0.phases": [phase | {"days": 9}, phase]}, "plans[0].phases[1].key"),
+    ):
+        assert path in [one.path for one in refused(good(**changes))]
+
+
+def test_what_stands_twice_in_an_unfinished_draft_is_refused_too():
+    limit, phase = {"kind": "jobs_per_day", "value": 1}, {"key": "trial", "name": "Trial"}
+    said = good(**{
+        "features": FEATURES, "plans.0.effective_from": DELETED, "plans.0.unfinished": True,
+        "plans.0.features": ["sso", "sso"], "plans.0.limits": [limit, limit],
+        "plans.0.phases": [phase, phase],
+    })  # fmt: skip
+    assert [(one.path, one.code, one.cause) for one in refused(said)] == [
+        ("plans[0].features[1]", "twice", "The feature “sso” is granted twice."),
+        ("plans[0].phases[1].key", "twice", "The key “trial” stands twice."),
+        ("plans[0].limits[1].kind", "twice",
+         "The same limit of the same job class stands twice."),
+    ]  # fmt: skip
+
+
+def outcomes(loaded):
+    """What became of each plan's version."""
+    return [one.rpartition(" ")[2] for one in loaded if one.startswith("plan")]
+
+
+def upgrading(*, to="scale", key="api"):
+    said = good(**{f"{PRICE}.allowance": 10, f"{PRICE}.overage": {"policy": "upgrade", "plan": to}})
+    said["plans"][0]["key"] = key
+    return said
+
+
+def test_a_plan_may_move_customers_to_one_that_stands_later_or_in_another_file():
+    scale = good(**{"plans.0.key": "scale"})
+    both = upgrading()
+    both["plans"] += scale["plans"]
+    with taken_back():
+        assert load(both)[1:] == [
+            "plan api: version 1 published",
+            "plan scale: version 1 published",
+        ]
+        before = everything()
+        assert load(both)[1:] == [
+            "plan api: version 1 unchanged",
+            "plan scale: version 1 unchanged",
+        ]
+        assert everything() == before
+    assert load(upgrading(), scale)[1:] == [
+        "plan api: version 1 published", "plan scale: version 1 published",
+    ]  # fmt: skip
+    assert Price.objects.get(version__plan__key="api", key="tokens").upgrade_to.key == "scale"
+    said = dump()
+    with taken_back():
+        load(yaml_text.parse(said, name="d"))
+        assert dump() == said
+
+
+def test_plans_that_move_customers_in_a_circle_cannot_be_published():
+    circle = upgrading()
+    circle["plans"] += upgrading(to="api", key="scale")["plans"]
+    assert {one.code for one in refused(circle)} == {"upgrade_not_sold"}
+    assert load(circle, publish=False)[1:] == [
+        "plan api: version 1 draft",
+        "plan scale: version 1 draft",
+    ]
+
+
+def in_currencies(*versions):
+    """The good plan with versions as (currency, from, until, fee)."""
+    said = good()
+    head = said["plans"][0]
+    said["plans"] = [{"key": "api", "name": "API", "versions": [
+        {"currency": currency, "prices": [head["prices"][0] | {"amount": fee}]}
+        | ({"effective_from": f"2026-{start}-01T00:00:00Z"} if start else {})
+        | ({"effective_until": f"2026-{end}-01T00:00:00Z"} if end else {})
+        for currency, start, end, fee in versions
+    ]}]  # fmt: skip
+    return said
+
+
+def test_an_end_is_stated_unless_a_version_in_the_same_currency_begins_then():
+    said = in_currencies(
+        ("USD", "01", "03", 1), ("EUR", "01", None, 2), ("EUR", "03", None, 3),
+        ("USD", "04", None, 4),
+    )  # fmt: skip
+    load(said)
+    versions = yaml_text.parse(dump(), name="d")["plans"][0]["versions"]
+    assert [(one["currency"], one.get("effective_until")) for one in versions] == [
+        ("USD", "2026-03-01T00:00:00Z"), ("EUR", None), ("EUR", None), ("USD", None),
+    ]  # fmt: skip
+    before = everything()
+    load(yaml_text.parse(dump(), name="d"))
+    assert everything() == before
+
+
+def test_versions_of_each_currency_that_finance_published_are_recognised():
+    said = in_currencies(("USD", "01", None, 1), ("EUR", "01", None, 2))
+    load(said, publish=False)
+    for version in PlanVersion.objects.all():
+        publish_version(version=version, effective_from=APRIL, by=None, now=MARCH)
+    before = everything()
+    assert load(said)[1:] == ["plan api: version 1 unchanged", "plan api: version 2 unchanged"]
+    assert everything() == before
+
+
+def test_a_draft_that_was_published_before_an_older_one_is_dumped_in_the_order_of_effect():
+    load(in_currencies(("USD", None, None, 1), ("USD", None, None, 2)), publish=False)
+    older, younger = PlanVersion.objects.order_by("number")
+    publish_version(version=younger, effective_from=APRIL, by=None, now=MARCH)
+    publish_version(version=older, effective_from=MAY, by=None, now=MARCH)
+    said, before = dump(), everything()
+    content = yaml_text.parse(said, name="d")
+    load(content)
+    assert everything() == before
+    fees = [one["prices"][0]["amount"] for one in content["plans"][0]["versions"]]
+    assert fees == ["2", "1"]
+
+
+def test_an_unfinished_draft_comes_back_unfinished():
+    said = good(**{
+        "plans.0.effective_from": DELETED, "plans.0.unfinished": True,
+        "plans.0.prices.0.amount": None, f"{PRICE}.tiers": [], f"{MATRIX}.rates": [],
+    })  # fmt: skip
+    load(said)
+    price = Price.objects.get(key="fee")
+    assert price.amount is None
+    assert yaml_text.parse(dump(), name="d")["plans"][0]["unfinished"] is True
+    before = everything()
+    assert load(yaml_text.parse(dump(), name="d"))[1] == "plan api: version 1 unchanged"
+    assert everything() == before
+
+
+def test_a_changed_feature_is_renamed_and_versions_stay():
+    said = good(**{"features": FEATURES, "plans.0.features": ["sso"]})
+    assert load(said)[1] == "feature sso: created"
+    said["features"] = [{"key": "sso", "name": "Single sign-on", "description": "By SAML"}]
+    assert load(said)[1:] == ["feature sso: changed", "plan api: version 1 unchanged"]
+    feature = Feature.objects.get()
+    assert (feature.name, feature.description) == ("Single sign-on", "By SAML")
+
+
+def test_a_price_with_more_digits_than_a_computer_likes_keeps_them_all():
+    exact = "123456789012345678.123456789012"
+    load(good(**{"plans.0.prices.0.amount": exact}))
+    assert yaml_text.parse(dump(), name="d")["plans"][0]["prices"][0]["amount"] == exact
 
 
 def test_a_dump_names_plans():

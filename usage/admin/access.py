@@ -16,8 +16,11 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminT
 
 from plans.admin.actions import ActionPage, already, answer, sent
 from plans.admin.base import HouseAdmin
+from plans.timeline import SOURCES, own_rows
 from usage.models import ApiKey, Scope
 from usage.operations.api_keys import issue_key, revoke_key
+
+SOURCES[ApiKey] = [own_rows(ApiKey, "The key", added="was issued")]
 
 
 class IssueForm(forms.Form):

@@ -3,6 +3,8 @@
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
+from plans.models.records import Records
+
 
 class Scope(models.TextChoices):
     """What an API key may do."""
@@ -25,6 +27,10 @@ class ApiKey(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     revoked_at = models.DateTimeField(null=True, editable=False)
     last_used_at = models.DateTimeField(null=True, editable=False)
+
+    history = Records(
+        excluded_fields=["digest", "created_at", "last_used_at"], no_db_index=["prefix"]
+    )
 
     class Meta:
         verbose_name = "API key"

@@ -5,10 +5,10 @@ import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Q
 
-from usage import sql
+from usage import locks, sql
 from usage.models import ApiKey, Scope
 
 _MARK = "tg_"
@@ -40,9 +40,15 @@ def issue_key(*, name: str, scopes: Sequence[str], now: datetime) -> tuple[ApiKe
     return key, secret
 
 
+@transaction.atomic
 def revoke_key(*, key_id: int, now: datetime) -> bool:
     """End a key at once; return False where it was revoked before."""
-    return bool(ApiKey.objects.filter(pk=key_id, revoked_at=None).update(revoked_at=now))
+    key = locks.lock_api_key(key_id=key_id)
+    if key is None or key.revoked_at is not None:
+        return False
+    key.revoked_at = now
+    key.save(update_fields=["revoked_at"])
+    return True
 
 
 def use_key(*, secret: str, now: datetime) -> ApiKey | None:

@@ -1,4 +1,4 @@
-"""Documents for tests: a small good one, and a strategy for any, over all nine charge models."""
+"""Documents for tests: a small good one, and a strategy for any, over all that a plan can say."""
 
 import copy
 
@@ -129,8 +129,31 @@ def rates(draw, dimensions):
     ]
 
 
+SEATS = {
+    "key": "seats.held", "name": "Seats", "event_type": "seats", "aggregation": "time_weighted",
+    "property": "seats", "unit": "seats",
+}  # fmt: skip
+TARGET = "target.plan"
+FEATURES = ("sso", "export", "priority")
+PHASES = ("trial", "intro", "steady")
+CLASSES = ("standard", "express")
+
+overages = st.one_of(
+    st.sampled_from([{"policy": "rate"}, {"policy": "refuse"}]),
+    st.just({"policy": "upgrade", "plan": TARGET}),
+    st.fixed_dictionaries(
+        {"policy": st.just("packs"), "size": sizes, "amount": amounts},
+        optional={"most": st.integers(1, 20), "months": st.integers(1, 24)},
+    ),
+)
+allowances = st.fixed_dictionaries(
+    {"allowance": st.integers(1, 10**6)},
+    optional={"allowance_per": st.sampled_from(["customer", "workspace"]), "overage": overages},
+)
+
+
 @st.composite
-def prices(draw, key, model, meter):
+def prices(draw, key, model, meter, phases=(), classes=()):
     minimum = draw(st.integers(0, 100))
     common = {
         "discount_percent": percents,
@@ -138,11 +161,14 @@ def prices(draw, key, model, meter):
         "maximum": st.integers(minimum, 10**6),
         "prorated": st.booleans(),
     }
-    metered = common | {"allowance": amounts}
+    if phases:
+        common["phases"] = st.lists(st.sampled_from(phases), unique=True)
+    metered = common
     tiered = metered | {"unit_size": sizes, "charge_first_tier_at_zero": st.booleans()}
+    by_class = {"class_dimension": st.sampled_from(meter["dimensions"])} if classes else {}
     own, optional = {
-        "flat": ({"amount": amounts}, common | {"once": st.booleans()}),
-        "per_unit": ({"amount": amounts}, metered | {"unit_size": sizes}),
+        "flat": ({"amount": amounts}, common),
+        "per_unit": ({"amount": amounts}, metered | {"unit_size": sizes} | by_class),
         "package": (
             {"amount": amounts, "package_size": sizes}, metered | {"free_quantity": amounts}
         ),
@@ -161,37 +187,134 @@ def prices(draw, key, model, meter):
             {"rates": rates(meter["dimensions"]), "default": amounts | st.just("refuse")},
             metered | {"unit_size": sizes},
         ),
+        "seats": (
+            {"amount": amounts},
+            common | {"seats_removed": st.sampled_from(["period_end", "by_day"])},
+        ),
     }[model]  # fmt: skip
     price = {"key": key, "name": draw(names), "model": model}
     if model != "flat":
-        price["meter"] = meter["key"]
-    return price | draw(st.fixed_dictionaries(own, optional=optional))
+        price["meter"] = SEATS["key"] if model == "seats" else meter["key"]
+    price |= draw(st.fixed_dictionaries(own, optional=optional))
+    if model == "flat":
+        price |= draw(st.sampled_from([{}, {"once": True}, {"every_months": 12}]))
+    elif model not in {"seats", "percentage"} and draw(st.booleans()):
+        price |= draw(allowances)
+    return price
 
 
 @st.composite
-def versions(draw, meter, at):
+def phases(draw):
+    """One to three phases, of days or months, the last one open; or none at all."""
+    chosen = draw(st.sampled_from([(), PHASES[2:], PHASES[1:], PHASES]))
+    lengths = st.one_of(
+        st.fixed_dictionaries({"days": st.integers(1, 90)}),
+        st.fixed_dictionaries({"months": st.integers(1, 12)}),
+    )
+    discounts = st.fixed_dictionaries({}, optional={"discount_percent": percents})
+    return [
+        {"key": key, "name": draw(names)}
+        | ({} if key == chosen[-1] else draw(lengths))
+        | draw(discounts)
+        for key in chosen
+    ]
+
+
+@st.composite
+def grants(draw):
+    classes = [
+        {"key": key, "name": draw(names)} | draw(st.fixed_dictionaries({}, optional={
+            "multiplier": st.sampled_from(["1", "1.5", "0.5", 2]),
+            "start_within_minutes": st.integers(0, 600),
+        }))
+        for key in CLASSES[: draw(st.integers(0, 2))]
+    ]  # fmt: skip
+    kinds = ["concurrent_jobs", "jobs_per_hour", "jobs_per_day", "spend_per_day"]
+    limited = draw(st.lists(
+        st.tuples(st.sampled_from(kinds), st.sampled_from(["", "render"])), unique=True, max_size=4
+    ))  # fmt: skip
+    limits = [
+        {"kind": kind, "value": draw(st.integers(1, 1000))}
+        | ({"job_class": job_class} if job_class else {})
+        for kind, job_class in limited
+    ]
+    return {
+        "features": draw(st.lists(st.sampled_from(FEATURES), unique=True)),
+        "limits": limits,
+        "service_classes": classes,
+        "phases": draw(phases()),
+    }
+
+
+@st.composite
+def versions(draw, meter, currency, at):
     models = draw(st.permutations([
         "flat", "per_unit", "package", "graduated", "volume", "percentage",
-        "graduated_percentage", "event_amount", "matrix",
+        "graduated_percentage", "event_amount", "matrix", "seats",
     ]))  # fmt: skip
-    chosen = models[: draw(st.integers(1, 9))]
-    version = {
-        "currency": "EUR",
+    granted = draw(grants())
+    keys_of = {name: [each["key"] for each in granted[name]] for name in granted.keys() - {
+        "features", "limits"
+    }}  # fmt: skip
+    version = granted | {
+        "currency": currency,
         "note": draw(texts),
-        "prices": [draw(prices(f"p{index}", model, meter)) for index, model in enumerate(chosen)],
+        "prices": [
+            draw(prices(f"p{index}", model, meter, keys_of["phases"], keys_of["service_classes"]))
+            for index, model in enumerate(models[: draw(st.integers(1, 5))])
+        ],
     }
     if at is not None:
         version["effective_from"] = at
+    elif draw(st.booleans()):
+        unfinish(version, draw(st.sampled_from(["prices", "price"])))
     return version
+
+
+def unfinish(version, what):
+    """Take away what a version needs before it can be published."""
+    version["unfinished"] = True
+    if what == "prices":
+        version["prices"] = []
+        return
+    price = version["prices"][0]
+    for name in ("amount", "percent"):
+        if name in price:
+            price[name] = None
+    for name in ("tiers", "rates"):
+        if name in price:
+            price[name] = []
+    if price["model"] == "event_amount":
+        price |= {"minimum": 2, "maximum": 1}
 
 
 @st.composite
 def documents(draw):
-    """A document with a meter and a plan of one to three versions, the last perhaps a draft."""
+    """A plan of one to four versions in one or two currencies, the last perhaps a draft.
+
+    There is another plan, before it or after it, that its prices may move customers to.
+    """
     meter = draw(meters(draw(keys)))
     starts = ["2026-01-01T00:00:00Z", "2026-02-01T00:00:00+01:00", None]
-    chosen = [draw(versions(meter, at)) for at in starts[: draw(st.integers(1, 3))]]
+    said = [("EUR", at) for at in starts[: draw(st.integers(1, 3))]]
+    said += [("USD", at) for at in starts[: draw(st.integers(0, 2))]]
+    chosen = [draw(versions(meter, currency, at)) for currency, at in draw(st.permutations(said))]
+    chosen.sort(key=lambda version: version.get("effective_from", "9"))
+    if "effective_from" in chosen[-1] and draw(st.booleans()):
+        chosen[-1]["effective_until"] = "2026-05-01T00:00:00Z"
     plan = {"key": draw(keys), "name": draw(names), "description": draw(texts)}
-    if len(chosen) == 1:
-        return {"meters": [meter], "plans": [plan | chosen[0]]}
-    return {"meters": [meter], "plans": [plan | {"versions": chosen}]}
+    plan |= chosen[0] if len(chosen) == 1 else {"versions": chosen}
+    fee = {"key": "fee", "name": "Fee", "model": "flat", "amount": 1}
+    target = {"key": TARGET, "name": "Target", "versions": [
+        {"currency": each, "effective_from": starts[0], "prices": [fee]} for each in ("EUR", "USD")
+    ]}  # fmt: skip
+    return {
+        "meters": [meter, SEATS],
+        "features": [
+            {"key": key, "name": draw(names)} | draw(
+                st.fixed_dictionaries({}, optional={"description": texts})
+            )
+            for key in FEATURES
+        ],
+        "plans": draw(st.permutations([plan, target])),
+    }  # fmt: skip

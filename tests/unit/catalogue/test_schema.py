@@ -7,8 +7,8 @@ import jsonschema
 import pytest
 
 from plans.catalogue.check import schema_problems
-from plans.catalogue.document import document_field
 from plans.catalogue.schema import MODELS, SCHEMA
+from plans.catalogue.version_checks import document_field
 from plans.models.prices import ChargeModel
 
 PUBLISHED = Path(__file__).parents[3] / "docs" / "catalogue.schema.json"
