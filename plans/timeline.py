@@ -279,7 +279,7 @@ def _reviewed(row: PlanVersion, until: datetime | None) -> Iterable[Entry]:
     if until:
         said = said.filter(at__lte=until)
     for step in said[: MOST + 1]:
-        title = f"The version was {step.get_what_display().lower()}"
+        title = step.get_what_display()
         yield Entry(at=step.at, by=person(step.by), title=title, reason=step.comment)
 
 
