@@ -1,7 +1,7 @@
 """Turn parsed documents into rows that are not stored yet, and check what the schema cannot."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -9,9 +9,9 @@ from plans.catalogue import yaml_text
 from plans.catalogue.check import schema_problems
 from plans.catalogue.problems import CatalogueInvalid, CatalogueProblem
 from plans.catalogue.rows import grant_rows, meter_row, meter_values, price_rows
-from plans.models import Feature, Meter
+from plans.models import Feature, Meter, Tier
 from plans.operations.meters import meter_problems
-from plans.rating import problems_in_terms
+from plans.rating import Price, Terms, problems_in_terms
 from plans.terms import NO_GRANTS, GrantRows, PriceRows, digest, terms_from
 
 # What rating calls the fields of a price, and what a document calls them.
@@ -125,6 +125,18 @@ def read_contents(
     return reader.catalogue
 
 
+def read_version(
+    content: dict[str, Any], *, stored: Stored
+) -> tuple[VersionDocument, tuple[CatalogueProblem, ...]]:
+    """Return one well-formed version as rows, and what the schema cannot see in it.
+
+    The version stands by itself: paths begin with its own fields (``prices[2].amount``).
+    """
+    reader = _Reader(stored)
+    version = reader.read_version("", "", content)
+    return version, tuple(each._replace(path=each.path[1:]) for each in reader.problems)
+
+
 class _Reader:
     """Collects the catalogue and the problems of well-formed documents, meters first."""
 
@@ -177,7 +189,7 @@ class _Reader:
                 if versions is None
                 else [(f"{path}.versions[{i}]", version) for i, version in enumerate(versions)]
             )
-            read = tuple(self._version(file, place, version) for place, version in places)
+            read = tuple(self.read_version(file, place, version) for place, version in places)
             self._check_order(read)
             self.catalogue.plans.append(
                 PlanDocument(
@@ -190,7 +202,7 @@ class _Reader:
                 )
             )
 
-    def _version(self, file: str, path: str, content: dict[str, Any]) -> VersionDocument:
+    def read_version(self, file: str, path: str, content: dict[str, Any]) -> VersionDocument:
         rows = tuple(
             self._price(file, f"{path}.prices[{index}]", price)
             for index, price in enumerate(content["prices"])
@@ -198,7 +210,7 @@ class _Reader:
         grants = grant_rows(content)
         self._check_references(file, path, content)
         terms, meters = terms_from(currency=content["currency"], rows=rows, grants=grants)
-        for problem in problems_in_terms(terms):
+        for problem in problems_in_terms(_as_written(terms, rows)):
             where = f"{path}.{document_field(problem.field)}"
             self._add(file, where, problem.code, problem.message, "")
         return VersionDocument(
@@ -289,6 +301,26 @@ class _Reader:
 
     def _add(self, file: str, path: str, code: str, cause: str, remedy: str) -> None:
         self.problems.append(CatalogueProblem(file, path, code, cause, remedy))
+
+
+def _as_written(terms: Terms, rows: Sequence[PriceRows]) -> Terms:
+    """Return terms with their tiers in the order in which the document has them.
+
+    Terms have them in rising order, which would hide that a document does not.
+    """
+    prices = (_with_tiers(price, row.tiers) for price, row in zip(terms.prices, rows, strict=True))
+    return replace(terms, prices=tuple(prices))
+
+
+def _with_tiers(price: Price, tiers: Sequence[Tier]) -> Price:
+    model: Any = price.model
+    rising = getattr(model, "tiers", ())
+    if not rising:
+        return price
+    ranks = sorted(range(len(tiers)), key=lambda i: (tiers[i].up_to is None, tiers[i].up_to or 0))
+    written = dict(zip(ranks, rising, strict=True))
+    in_order = tuple(written[place] for place in range(len(tiers)))
+    return replace(price, model=replace(model, tiers=in_order))
 
 
 def document_field(rating_field: str) -> str:

@@ -82,21 +82,32 @@ RATE: Final = _object(
     required=["match", "unit"],
 )
 
+OVERAGES: Final[dict[str, dict[str, Any]]] = {
+    "rate": _object({"policy": {"const": "rate"}}, required=["policy"]),
+    "refuse": _object({"policy": {"const": "refuse"}}, required=["policy"]),
+    "upgrade": _object({"policy": {"const": "upgrade"}, "plan": KEY}, required=["policy", "plan"]),
+    "packs": _object(
+        {
+            "policy": {"const": "packs"},
+            "size": AMOUNT,
+            "amount": AMOUNT,
+            "most": COUNT,
+            "months": {**COUNT, "minimum": 1, "maximum": 120},
+        },
+        required=["policy", "size", "amount"],
+    ),
+}
 OVERAGE: Final = {
-    "oneOf": [
-        _object({"policy": {"enum": ["rate", "refuse"]}}, required=["policy"]),
-        _object({"policy": {"const": "upgrade"}, "plan": KEY}, required=["policy", "plan"]),
-        _object(
-            {
-                "policy": {"const": "packs"},
-                "size": AMOUNT,
-                "amount": AMOUNT,
-                "most": COUNT,
-                "months": {**COUNT, "minimum": 1, "maximum": 120},
-            },
-            required=["policy", "size", "amount"],
-        ),
-    ]
+    "type": "object",
+    "required": ["policy"],
+    "properties": {"policy": {"enum": list(OVERAGES)}},
+    "allOf": [
+        {
+            "if": {"required": ["policy"], "properties": {"policy": {"const": policy}}},
+            "then": shape,
+        }
+        for policy, shape in OVERAGES.items()
+    ],
 }
 FEATURE: Final = _object({"key": KEY, "name": NAME, "description": TEXT}, required=["key", "name"])
 LIMIT: Final = _object(
