@@ -38,6 +38,7 @@ ROLES: Final = (
             "plans.add_workspace plans.change_workspace",
             "plans.add_membership plans.change_membership plans.delete_membership",
             "plans.add_meter plans.change_meter",
+            "plans.add_feature plans.change_feature",
             "plans.add_plan plans.change_plan",
             "plans.add_planversion plans.change_planversion plans.delete_planversion",
             "plans.add_price plans.change_price plans.delete_price",

@@ -1,11 +1,14 @@
 """Worked examples of a price at sample quantities, through the one ``rate()``."""
 
-from typing import NamedTuple
+from decimal import Decimal
+from typing import Final, NamedTuple
 
 from plans import rating
-from plans.rating.money import total
+from plans.rating.money import plus, times, total
 from plans.rating.samples import Sample, sample_words
 from plans.words import money
+
+_TIERS_MOST: Final = 6
 
 
 class Example(NamedTuple):
@@ -24,6 +27,22 @@ def examples(price: rating.Price, *, currency: str) -> tuple[Example, ...]:
     if isinstance(price.model, rating.Flat):
         return (_example(price, _due(price), rating.Usage(), currency),)
     return tuple(_sampled(price, sample, currency) for sample in rating.samples(price))
+
+
+def tier_examples(price: rating.Price, *, currency: str) -> tuple[Example, ...]:
+    """Return what a quantity in each tier costs: its bound, and half as much again above the last.
+
+    ``examples`` of a price without tiers, or of which nothing is billed beyond what is included.
+    Raises RatingError as that does.
+    """
+    tiers = getattr(price.model, "tiers", ())
+    bounds = [tier.up_to for tier in tiers if tier.up_to is not None]
+    if not bounds or price.overage.policy != "rate":
+        return examples(price, currency=currency)
+    dimensions = ("",) * len(price.dimensions)
+    beyond = times(bounds[-1], Decimal("1.5"))
+    quantities = [plus(price.allowance, each) for each in (*bounds[-_TIERS_MOST:], beyond)]
+    return tuple(_sampled(price, Sample(each, dimensions), currency) for each in quantities)
 
 
 def _due(price: rating.Price) -> str:

@@ -1,5 +1,5 @@
 """The plans side of the admin: customers, meters, plans, their versions and prices."""
 
-from plans.admin import customers, features, meters, plans, prices, versions
+from plans.admin import customers, features, meters, plans, versions
 
-__all__ = ["customers", "features", "meters", "plans", "prices", "versions"]
+__all__ = ["customers", "features", "meters", "plans", "versions"]

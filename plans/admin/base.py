@@ -1,7 +1,7 @@
 """What all admin pages share: number inputs, refusals as messages, no bulk deletion."""
 
 from collections.abc import Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, ClassVar
 
 from django.contrib import messages
@@ -14,7 +14,6 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 from plans.acting import acting
 from plans.admin.history import has_history, history_page
 from plans.errors import OperationError, Problem
-from plans.rating.charge import number
 
 _REFUSED_BY_TRIGGER = "23000"
 _REFUSED_BY_NAME = frozenset({"one_subject_per_key"})
@@ -32,20 +31,6 @@ class NumberInput(UnfoldAdminTextInputWidget):
             return written.rstrip("0").rstrip(".") if "." in written else written
         text: str | None = super().format_value(value)
         return text
-
-
-def readable(contents: Any) -> Any:
-    """Return a stored number as people write it: 1000000.000000000000 is 1,000,000."""
-    try:
-        return number(Decimal(str(contents)))
-    except InvalidOperation:
-        return contents
-
-
-def readable_numbers(model: type[models.Model]) -> dict[str, Any]:
-    """Return how the decimal columns of a model are shown where they cannot be changed."""
-    columns = model._meta.concrete_fields
-    return {each.name: readable for each in columns if isinstance(each, models.DecimalField)}
 
 
 class ReasonForm(ModelForm):  # type: ignore[type-arg]

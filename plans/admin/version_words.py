@@ -52,7 +52,7 @@ def hindrances(version: PlanVersion, cards: list[PriceCard]) -> list[Hindrance]:
             found.append(Hindrance(where=problem.field, message=problem.message))
             continue
         price = cards[int(match[1])].price
-        link = reverse("admin:plans_price_change", args=[price.pk])
+        link = f"{page_of(version)}#price-{price.key}"
         where = f"{price.name}: {match[2].replace('_', ' ')}"
         found.append(Hindrance(where=where, message=problem.message, link=link))
     return found

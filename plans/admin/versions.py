@@ -4,18 +4,16 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db import models
 from django.db.models import QuerySet
-from django.forms import ModelForm
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import reverse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.urls import URLPattern, reverse
 from django.utils import timezone
 from unfold.decorators import display
-from unfold.widgets import UnfoldAdminExpandableTextareaWidget
 
-from plans.admin.base import HouseAdmin, ReasonForm
+from plans.admin.base import HouseAdmin
 from plans.admin.comparing import ComparingPages
 from plans.admin.documents import VersionDocuments
+from plans.admin.editor import EditorPages
 from plans.admin.evidence import latest_evidence, links_for
 from plans.admin.filters import StatusFilter
 from plans.admin.tables import PriceTables
@@ -25,8 +23,7 @@ from plans.admin.version_reviews import ReviewPages
 from plans.admin.version_words import STATUS_LABELS, hindrances, named, on, page_of
 from plans.agreed import agreed_on
 from plans.models import PlanVersion
-from plans.operations.drafts import change_draft, delete_draft
-from plans.pricelist import price_cards
+from plans.operations.drafts import delete_draft
 from plans.reviews import timeline
 
 __all__ = ["STATUS_LABELS", "PlanVersionAdmin", "hindrances", "named", "on", "page_of"]
@@ -34,6 +31,7 @@ __all__ = ["STATUS_LABELS", "PlanVersionAdmin", "hindrances", "named", "on", "pa
 
 @admin.register(PlanVersion)
 class PlanVersionAdmin(
+    EditorPages,
     ReviewPages,
     PublishingPages,
     CopyPages,
@@ -50,12 +48,6 @@ class PlanVersionAdmin(
     list_filter = (StatusFilter, "currency")
     search_fields = ("plan__name", "plan__key", "note")
     ordering = ("plan__name", "-number")
-    form = ReasonForm
-    fieldsets = ((None, {"fields": ("currency", "note")}),)
-    formfield_overrides = {
-        **HouseAdmin.formfield_overrides,
-        models.TextField: {"widget": UnfoldAdminExpandableTextareaWidget},
-    }
     change_form_template = "admin/plans/planversion/change_form.html"
     actions_detail = (
         "submit",
@@ -71,6 +63,14 @@ class PlanVersionAdmin(
         "call_off",
         "download_version",
     )
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add what the editor speaks to."""
+        return [*self.editor_urls(), *super().get_urls()]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Leave the form empty: the editor is the page."""
+        return ()
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[PlanVersion]:
         """Load what the page names."""
@@ -121,7 +121,9 @@ class PlanVersionAdmin(
         self, request: HttpRequest, object_id: str, form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:  # fmt: skip
-        """Show the version with its prices in words."""
+        """Show the version in the editor, which saves by an address of its own."""
+        if request.method == "POST":
+            return HttpResponseNotAllowed(["GET"])
         version = self.get_object(request, object_id)
         context = {} if version is None else self._context(request, version)
         answer: HttpResponse = super().change_view(request, object_id, form_url, context)
@@ -129,26 +131,20 @@ class PlanVersionAdmin(
 
     def _context(self, request: HttpRequest, version: PlanVersion) -> dict[str, Any]:
         status = version.status_at(timezone.now())
-        can_edit = request.user.has_perm("plans.change_price") and status == "draft"
         return {
             "title": named(version),
             "subtitle": "",
             "version": version,
             "status": status,
             "status_label": STATUS_LABELS[status],
-            "cards": price_cards(version),
             "agreed_on": agreed_on(version, at=timezone.now()),
-            "can_edit_prices": can_edit,
             "evidence": latest_evidence(version),
             "version_links": links_for(request, version),
             "can_copy": request.user.has_perm("plans.add_planversion"),
             "is_author": request.user.pk in version.author_ids,
             "steps": timeline(version),
+            **self.editor_context(request, version),
         }
-
-    def save_model(self, request: HttpRequest, obj: Any, form: ModelForm, change: bool) -> None:  # type: ignore[type-arg]
-        """Store the draft's own fields by its operation."""
-        change_draft(version=obj, currency=obj.currency, note=obj.note, by=request.user)  # type: ignore[arg-type]
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         """Delete the draft with its prices by its operation."""
@@ -165,11 +161,6 @@ class PlanVersionAdmin(
             return HttpResponseRedirect(page_of(version))
         answer: HttpResponse = super().delete_view(request, object_id, extra_context)
         return answer
-
-    def response_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
-        """Stay on the page: its prices come next."""
-        messages.success(request, f"{named(obj)} was saved.")
-        return HttpResponseRedirect(page_of(obj))
 
     def response_delete(self, request: HttpRequest, obj_display: str, obj_id: int) -> HttpResponse:
         """Return to the plans."""

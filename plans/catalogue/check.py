@@ -7,7 +7,7 @@ import jsonschema
 from jsonschema.exceptions import ValidationError
 
 from plans.catalogue.problems import CatalogueProblem
-from plans.catalogue.schema import PERCENT, SCHEMA, TIME
+from plans.catalogue.schema import MODELS, PERCENT, PRICE, SCHEMA, TIME
 
 
 class Finding(NamedTuple):
@@ -30,11 +30,42 @@ _Validator: Any = jsonschema.validators.extend(  # type: ignore[no-untyped-call]
     type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine("integer", _whole_number),
 )
 _VALIDATOR: Final = _Validator(SCHEMA)
+_DEFS: Final = {"$defs": SCHEMA["$defs"]}
+_OUTER: Final = SCHEMA["$defs"]["version"]["properties"]
+_LISTED: Final = {name: rule for name, rule in _OUTER["prices"].items() if name != "items"}
+_VERSION_VALIDATOR: Final = _Validator(
+    {**SCHEMA["$defs"]["version"], "properties": {**_OUTER, "prices": _LISTED}, **_DEFS}
+)
+_PRICE_VALIDATORS: Final = {
+    model: _Validator({**shape, **_DEFS}) for model, shape in MODELS.items()
+}
+_ANY_PRICE_VALIDATOR: Final = _Validator({**PRICE, **_DEFS})
 
 
 def schema_problems(content: Any, *, file: str) -> list[CatalogueProblem]:
     """Return every way in which a parsed document is not a catalogue, in the document's order."""
-    errors = sorted(_VALIDATOR.iter_errors(content), key=_in_order)
+    return _problems(_VALIDATOR, content, file)
+
+
+def version_problems(content: Any) -> list[CatalogueProblem]:
+    """Return every way in which a version by itself is not one, its prices last.
+
+    A price goes straight to the shape of its model: trying all is too slow for a page's preview.
+    """
+    found = _problems(_VERSION_VALIDATOR, content, "")
+    prices = content.get("prices") if isinstance(content, dict) else None
+    for index, price in enumerate(prices if isinstance(prices, list) else ()):
+        model = price.get("model") if isinstance(price, dict) else None
+        validator = _PRICE_VALIDATORS.get(str(model), _ANY_PRICE_VALIDATOR)
+        found += [
+            problem._replace(path=_under(f"prices[{index}]", problem.path).rstrip("."))
+            for problem in _problems(validator, price, "")
+        ]
+    return found
+
+
+def _problems(validator: Any, content: Any, file: str) -> list[CatalogueProblem]:
+    errors = sorted(validator.iter_errors(content), key=_in_order)
     return [problem for error in errors for problem in _in_words(_finding(error), file)]
 
 

@@ -118,6 +118,18 @@ def read_contents(
     return reader.catalogue
 
 
+def read_version(
+    content: dict[str, Any], *, stored: Stored
+) -> tuple[VersionDocument, tuple[CatalogueProblem, ...]]:
+    """Return one well-formed version as rows, and what the schema cannot see in it.
+
+    The version stands by itself: paths begin with its own fields (``prices[2].amount``).
+    """
+    reader = _Reader(stored)
+    version = reader.read_version("", "", content)
+    return version, tuple(each._replace(path=each.path[1:]) for each in reader.problems)
+
+
 class _Reader:
     """Collects the catalogue and the problems of well-formed documents, meters first."""
 
@@ -170,7 +182,7 @@ class _Reader:
                 if versions is None
                 else [(f"{path}.versions[{i}]", version) for i, version in enumerate(versions)]
             )
-            read = tuple(self._version(file, place, version) for place, version in places)
+            read = tuple(self.read_version(file, place, version) for place, version in places)
             self._check_order(read)
             self.catalogue.plans.append(
                 PlanDocument(
@@ -183,7 +195,7 @@ class _Reader:
                 )
             )
 
-    def _version(self, file: str, path: str, content: dict[str, Any]) -> VersionDocument:
+    def read_version(self, file: str, path: str, content: dict[str, Any]) -> VersionDocument:
         rows = tuple(
             self._price(file, f"{path}.prices[{index}]", price)
             for index, price in enumerate(content["prices"])

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from plans.models.grants import LimitKind
 from plans.models.meters import Aggregation, Rounding
-from plans.models.prices import AllowancePer, ChargeModel, OveragePolicy, SeatsRemoved
+from plans.models.prices import AllowancePer, ChargeModel, SeatsRemoved
 from plans.rating.money import CURRENCIES
 
 KEY: Final = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}$"}
@@ -85,7 +85,7 @@ RATE: Final = _object(
     required=["match", "unit"],
 )
 
-_OVERAGE_POLICIES: Final[dict[str, dict[str, Any]]] = {
+OVERAGES: Final[dict[str, dict[str, Any]]] = {
     "rate": _object({"policy": {"const": "rate"}}, required=["policy"]),
     "refuse": _object({"policy": {"const": "refuse"}}, required=["policy"]),
     "upgrade": _object({"policy": {"const": "upgrade"}, "plan": KEY}, required=["policy", "plan"]),
@@ -103,13 +103,13 @@ _OVERAGE_POLICIES: Final[dict[str, dict[str, Any]]] = {
 OVERAGE: Final = {
     "type": "object",
     "required": ["policy"],
-    "properties": {"policy": {"enum": list(OveragePolicy.values)}},
+    "properties": {"policy": {"enum": list(OVERAGES)}},
     "allOf": [
         {
             "if": {"required": ["policy"], "properties": {"policy": {"const": policy}}},
             "then": shape,
         }
-        for policy, shape in _OVERAGE_POLICIES.items()
+        for policy, shape in OVERAGES.items()
     ],
 }
 FEATURE: Final = _object({"key": KEY, "name": NAME, "description": TEXT}, required=["key", "name"])

@@ -1,11 +1,13 @@
 """What the schema cannot say of one version: what it lacks, what cannot be billed or stored."""
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from plans import rating
 from plans.catalogue.rows import COLUMNS, OVERAGE_COLUMNS, lacking
 from plans.errors import Problem
+from plans.models import Tier
 from plans.models.prices import ChargeModel
 from plans.operations.versions import clean_problems
 from plans.rating import problems_in_terms
@@ -57,7 +59,7 @@ def version_problems(
         found["effective_from"] = Found("effective_from", "unfinished_dated", cause, remedy)
     sources = [_columns(rows, grants), _twice(content)]
     if not unfinished:
-        sources = [_lacking(rows), _unbillable(terms), *sources]
+        sources = [_lacking(rows), _unbillable(_as_written(terms, rows)), *sources]
     for source in sources:
         for one in source:
             found.setdefault(one.path, one)
@@ -91,6 +93,26 @@ def _empty(path: str) -> Found:
 def _unbillable(terms: rating.Terms) -> Iterator[Found]:
     for problem in problems_in_terms(terms):
         yield Found(document_field(problem.field), problem.code, problem.message)
+
+
+def _as_written(terms: rating.Terms, rows: Sequence[PriceRows]) -> rating.Terms:
+    """Return terms with their tiers in the order in which the document has them.
+
+    Terms have them in rising order, which would hide that a document does not.
+    """
+    prices = (_with_tiers(price, row.tiers) for price, row in zip(terms.prices, rows, strict=True))
+    return replace(terms, prices=tuple(prices))
+
+
+def _with_tiers(price: rating.Price, tiers: Sequence[Tier]) -> rating.Price:
+    model: Any = price.model
+    rising = getattr(model, "tiers", ())
+    if not rising:
+        return price
+    ranks = sorted(range(len(tiers)), key=lambda i: (tiers[i].up_to is None, tiers[i].up_to or 0))
+    written = dict(zip(ranks, rising, strict=True))
+    in_order = tuple(written[place] for place in range(len(tiers)))
+    return replace(price, model=replace(model, tiers=in_order))
 
 
 def _columns(rows: Sequence[PriceRows], grants: GrantRows) -> Iterator[Found]:

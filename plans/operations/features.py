@@ -2,8 +2,25 @@
 
 from typing import Literal
 
+from plans.errors import OperationError, refusing
 from plans.models import Feature
 from plans.operations.versions import clean_problems, refuse_invalid
+
+
+class FeatureKeyTaken(OperationError):
+    """Another feature has the key."""
+
+    code = "feature_key_taken"
+
+
+def create_feature(*, key: str, name: str, description: str = "") -> Feature:
+    """Create a feature that there is not yet. Raises PlanInvalid, FeatureKeyTaken."""
+    feature = Feature(key=key, name=name, description=description)
+    refuse_invalid(clean_problems(feature))
+    refusal = FeatureKeyTaken(f"There is another feature with the key “{key}”.", field="key")
+    with refusing({"plans_feature_key_key": refusal}):
+        feature.save(force_insert=True)
+    return feature
 
 
 def define_feature(

@@ -7,13 +7,14 @@ import pytest
 from playwright.sync_api import expect
 
 from billing.models import Statement
-from billing.staff import APPROVER, EDITOR, SUPPORT
+from billing.staff import APPROVER, EDITOR
 from plans.models import MatrixRate, Meter, PlanVersion, Price, Subscription
 from plans.operations.customers import create_customer
 from plans.operations.meters import define_meter
 from plans.operations.publishing import publish_version
 from plans.operations.reviews import submit_version
 from plans.operations.versions import add_price, create_plan, new_version_from, start_version
+from tests.browser.editor_person import Person
 from tests.integration.plans_fixtures import approved
 from usage.models import QuarantinedEvent
 
@@ -44,28 +45,14 @@ def test_from_a_meter_to_a_subscription(signed_in_page, staff, screenshot):
     expect(page.get_by_role("heading", name="Prices")).to_be_visible()
     screenshot("3-empty-draft")
 
-    page.get_by_role("link", name="Add a price").click()
-    page.get_by_role("textbox", name="Name").first.fill("API calls")
-    page.get_by_label("Model").select_option("graduated")
-    page.get_by_label("Meter").select_option(label="API calls")
-    expect(page.get_by_label("Percent", exact=True).first).to_be_hidden()
-    tiers = page.locator("#tiers-group tbody.form-group:not(.empty-form)")
-    tiers.nth(0).get_by_label("Up to").fill("1000")
-    tiers.nth(0).get_by_label("Price of a unit").fill("0.04")
-    tiers.nth(1).get_by_label("Up to").fill("500")
-    tiers.nth(1).get_by_label("Price of a unit").fill("0.03")
-    page.get_by_role("button", name="Save", exact=True).click()
-    expect(page.get_by_text("leave the last tier's bound empty")).to_be_visible()
-    assert not Price.objects.exists()
-    screenshot("4-bad-tier")
-
-    tiers.nth(1).get_by_label("Up to").fill("")
-    page.get_by_role("button", name="Save", exact=True).click()
-    expect(page.get_by_text("Graduated: up to 1,000 at 0.04, above at 0.03")).to_be_visible()
-    screenshot("5-draft")
-    page.get_by_role("link", name="API calls").click()
-    expect(page.get_by_text("310.00 EUR").first).to_be_visible()
-    screenshot("6-price")
+    person = Person(page, PlanVersion.objects.get())
+    person.add_price("API calls", "Graduated tiers")
+    person.choose("What is counted", "API calls")
+    person.tier(1, up_to="1000", price="0.04")
+    person.tier(2, price="0.03")
+    person.save()
+    expect(person.card.get_by_text("55.00 EUR")).to_be_visible()
+    screenshot("4-price")
 
     version = PlanVersion.objects.get()
     page.goto(f"/admin/plans/planversion/{version.pk}/change/")
@@ -130,54 +117,6 @@ def scale(transactional_db):
     publish_version(version=version, effective_from=JANUARY, by=None, now=JANUARY)
     new_version_from(version=version, by=None)
     return plan
-
-
-def test_support_reads_a_published_version_and_changes_nothing(
-    signed_in_page, staff, scale, screenshot
-):
-    page = signed_in_page(staff(SUPPORT))
-    version = scale.versions.get(number=1)
-
-    page.goto(f"/admin/plans/planversion/{version.pk}/change/")
-    expect(page.get_by_text("and frozen")).to_be_visible()
-    expect(page.get_by_text("By model, direction: large / out at 15")).to_be_visible()
-    expect(
-        page.locator("#planversion_form input:visible, #planversion_form textarea")
-    ).to_have_count(0)
-    for name in ("Save", "Add a price", "Publish", "Retire", "New version from this"):
-        expect(page.get_by_text(name, exact=True)).to_have_count(0)
-    screenshot("published")
-    dark(page)
-    screenshot("published-dark")
-
-    page.get_by_role("link", name="Tokens", exact=True).click()
-    expect(page.get_by_role("heading", name="What it comes to")).to_be_visible()
-    expect(page.locator("#price_form input:visible, #price_form select:visible")).to_have_count(0)
-    screenshot("price")
-
-
-def test_an_editor_sees_the_dimensions_of_the_chosen_meter(
-    signed_in_page, staff, scale, screenshot
-):
-    page = signed_in_page(staff(EDITOR))
-    draft = scale.versions.get(number=2)
-
-    page.goto(f"/admin/plans/planversion/{draft.pk}/change/")
-    page.get_by_role("button", name="Move Base fee up").click()
-    expect(page.locator(".tg-table tbody th").first).to_contain_text("Base fee")
-    page.get_by_role("link", name="Tokens", exact=True).click()
-    rates = page.locator("#rates-group")
-    expect(rates.get_by_label("model").first).to_have_value("large")
-    expect(rates.get_by_label("direction").nth(1)).to_have_value("*")
-    expect(rates.get_by_label("Value 3").first).to_be_hidden()
-    expect(page.locator("#tiers-group")).to_be_hidden()
-    screenshot("matrix")
-    dark(page)
-    screenshot("matrix-dark")
-    page.get_by_label("Charge model").select_option("flat")
-    expect(rates).to_be_hidden()
-    expect(page.locator("#id_amount")).to_be_visible()
-    expect(page.locator("#id_meter")).to_be_hidden()
 
 
 def test_a_draft_is_published_by_the_keyboard_alone(signed_in_page, staff, scale):

@@ -14,7 +14,6 @@ from django.urls import reverse
 from billing.models import Statement
 from billing.staff import APPROVER, APPS, EDITOR, ROLES, SUPPORT, ensure_groups, remove_groups
 from plans.models import Customer, Meter, Plan, PlanVersion, Price, Subscription, Workspace
-from plans.models.prices import MatrixRate, Tier
 from plans.operations.reviews import submit_version
 from plans.operations.versions import add_price, create_plan, start_version
 from tests.integration import plans_fixtures as fixtures
@@ -22,10 +21,6 @@ from tests.integration import plans_fixtures as fixtures
 pytestmark = pytest.mark.django_db
 
 JANUARY = datetime(2026, 1, 1, tzinfo=UTC)
-NO_ROWS = {
-    "tiers-TOTAL_FORMS": 0, "tiers-INITIAL_FORMS": 0,
-    "rates-TOTAL_FORMS": 0, "rates-INITIAL_FORMS": 0,
-}  # fmt: skip
 NO_WORKSPACES = {"workspaces-TOTAL_FORMS": 0, "workspaces-INITIAL_FORMS": 0}
 
 
@@ -80,28 +75,6 @@ def page(name, *args):
 
 def said(response):
     return " ".join(str(message) for message in get_messages(response.wsgi_request))
-
-
-def price_input(meter, **given):
-    """What the form of a price sends; every field of it is always sent."""
-    fields = {
-        "name": "Calls", "key": "calls-2", "model": "per_unit", "meter": meter.pk, "amount": "",
-        "unit_size": "1", "free_quantity": "0", "percent": "", "fixed_amount": "0",
-        "free_transactions": "0", "free_amount": "0", "minimum_per_transaction": "",
-        "maximum_per_transaction": "", "default_amount": "", "allowance": "0",
-        "discount_percent": "0", "minimum": "", "maximum": "", "prorated": "on",
-    }  # fmt: skip
-    return fields | NO_ROWS | given
-
-
-def rows(prefix, *given):
-    """What a table of rows sends."""
-    found = {f"{prefix}-TOTAL_FORMS": len(given), f"{prefix}-INITIAL_FORMS": 0}
-    for index, row in enumerate(given):
-        defaults = {"flat_amount": "0", "percent": "0", "unit_amount": "0"}
-        for name, value in (defaults | row).items():
-            found[f"{prefix}-{index}-{name}"] = value
-    return found
 
 
 # Groups ---------------------------------------------------------------------------------------
@@ -178,7 +151,6 @@ def test_every_group_reads_the_pages(sign_in, group, published, acme):
         page("plans_plan_change", published.plan_id),
         page("plans_planversion_changelist"),
         page("plans_planversion_change", published.pk),
-        page("plans_price_change", price.pk),
     ):
         assert client.get(address).status_code == 200, address
 
@@ -190,7 +162,6 @@ def test_a_stranger_sees_nothing(sign_in, published, acme):
     for address in (
         page("plans_customer_change", acme.pk),
         page("plans_planversion_change", published.pk),
-        page("plans_price_change", published.prices.get().pk),
     ):
         assert client.get(address).status_code in {302, 403}, address
 
@@ -198,14 +169,11 @@ def test_a_stranger_sees_nothing(sign_in, published, acme):
 @pytest.mark.parametrize("group", [APPROVER, SUPPORT, None])
 def test_only_an_editor_changes_terms(sign_in, group, draft, acme):
     client = sign_in(group)
-    price = draft.prices.get()
 
     for address, sent in (
-        (page("plans_price_change", price.pk), price_input(price.meter, amount="9")),
-        (f"{page('plans_price_add')}?version={draft.pk}", price_input(price.meter, amount="9")),
-        (page("plans_price_remove", price.pk), {}),
-        (page("plans_price_move", price.pk), {"to": "up"}),
-        (page("plans_planversion_change", draft.pk), {"currency": "USD", "note": ""}),
+        (page("plans_planversion_save", draft.pk), {}),
+        (page("plans_planversion_meter", draft.pk), {}),
+        (page("plans_planversion_feature", draft.pk), {}),
         (page("plans_planversion_delete", draft.pk), {"post": "yes"}),
         (page("plans_customer_change", acme.pk), {"name": "Other"} | NO_WORKSPACES),
         (page("plans_plan_add"), {"name": "New", "key": "new", "currency": "EUR"}),
@@ -261,21 +229,15 @@ def test_what_keeps_a_draft_from_publication_is_named_with_its_price(sign_in, dr
 
     assert "API calls: tiers" in shown
     assert "There is no tier" in shown
-    assert page("plans_price_change", draft.prices.get().pk) in shown
+    assert f"{page('plans_planversion_change', draft.pk)}#price-calls" in shown
 
 
 def test_a_published_version_cannot_be_changed_by_any_form(sign_in, published):
     client = sign_in(EDITOR)
-    price = published.prices.get()
 
-    sent = price_input(price.meter, amount="9")
-    assert client.post(page("plans_price_change", price.pk), sent).status_code == 403
-    added = client.post(f"{page('plans_price_add')}?version={published.pk}", sent)
-    assert added.status_code == 403
+    assert client.post(page("plans_planversion_save", published.pk), {}).status_code == 403
     changed = client.post(page("plans_planversion_change", published.pk), {"currency": "USD"})
-    assert changed.status_code == 403
-    removed = client.post(page("plans_price_remove", price.pk))
-    assert "frozen" in said(removed)
+    assert changed.status_code == 405
     deleted = client.post(page("plans_planversion_delete", published.pk), {"post": "yes"})
     assert "is published: it stays" in said(deleted)
     plan_deleted = client.post(page("plans_plan_delete", published.plan_id), {"post": "yes"})
@@ -294,133 +256,6 @@ def test_a_new_version_is_a_copy_and_the_published_one_stays(sign_in, published)
     assert copy.published_at is None
     assert copy.prices.get().amount == Decimal("0.04")
     assert copy.created_by.username == "finance-editor"
-
-
-# The price editor -----------------------------------------------------------------------------
-
-
-def test_a_price_with_tiers_is_stored_whole_and_sorted_by_its_bounds(sign_in, draft):
-    client, meter = sign_in(EDITOR), Meter.objects.get()
-    tiers = rows(
-        "tiers", {"up_to": "", "unit_amount": "0.03"}, {"up_to": "1000", "unit_amount": "0.04"}
-    )
-    sent = price_input(meter, model="graduated", amount="7") | tiers
-
-    answer = client.post(f"{page('plans_price_add')}?version={draft.pk}", sent)
-
-    assert answer.url == page("plans_planversion_change", draft.pk)
-    price = Price.objects.get(key="calls-2")
-    assert price.amount is None, "what graduated does not read is not kept"
-    assert price.position == 1
-    assert sorted(price.tiers.values_list("unit_amount", flat=True)) == [
-        Decimal("0.03"),
-        Decimal("0.04"),
-    ]
-    shown = client.get(page("plans_planversion_change", draft.pk)).content.decode()
-    assert "Graduated: up to 1,000 at 0.04, above at 0.03" in shown
-    assert "310.00 EUR" in shown
-
-
-@pytest.mark.parametrize(
-    ("sent", "message"),
-    [
-        ({"amount": ""}, "State what this price charges"),
-        ({"amount": "-1"}, "greater than or equal to 0"),
-        ({"amount": "abc"}, "Enter a number"),
-        ({"amount": "1", "meter": ""}, "A price by usage needs a meter"),
-        ({"amount": "1", "key": "calls"}, "Another price of this version has the same key"),
-        ({"amount": "1", "minimum": "9", "maximum": "5"}, "The minimum, 9, is above the maximum"),
-        ({"amount": "1", "discount_percent": "101"}, "0 to 100"),
-        ({"amount": "1", "unit_size": "0"}, "A size of 0 is no size"),
-        ({"model": "graduated"}, "There is no tier"),
-        (
-            {"model": "graduated"} | rows("tiers", {"up_to": "10"}),
-            "Nothing is priced above 10: leave the last tier",
-        ),
-        (
-            {"model": "volume"} | rows("tiers", {"up_to": "10"}, {"up_to": "10"}, {"up_to": ""}),
-            "bounds must rise",
-        ),
-        ({"model": "matrix"}, "There is no rate"),
-    ],
-)  # fmt: skip
-def test_a_bad_price_is_refused_at_its_field_and_nothing_of_it_is_stored(
-    sign_in, draft, sent, message
-):
-    client, meter = sign_in(EDITOR), Meter.objects.get()
-    address = f"{page('plans_price_add')}?version={draft.pk}"
-
-    answer = client.post(address, price_input(meter) | sent)
-
-    assert answer.status_code == 200
-    assert message in answer.content.decode()
-    assert Price.objects.count() == 1
-    assert not Tier.objects.exists()
-
-
-def test_a_price_is_edited_with_its_tiers_replaced(sign_in, draft):
-    client, price = sign_in(EDITOR), draft.prices.get()
-    tiers = rows("tiers", {"up_to": "5", "unit_amount": "2"}, {"up_to": "", "unit_amount": "1"})
-    client.post(
-        page("plans_price_change", price.pk),
-        price_input(price.meter, key="calls", model="volume") | tiers,
-    )
-    first, second = price.tiers.order_by("up_to")
-    edited = rows(
-        "tiers",
-        {"id": first.pk, "up_to": "", "unit_amount": "3"},
-        {"id": second.pk, "up_to": "5", "unit_amount": "4"},
-    )
-
-    answer = client.post(
-        page("plans_price_change", price.pk),
-        price_input(price.meter, key="calls", model="volume") | edited | {"tiers-INITIAL_FORMS": 2},
-    )
-
-    assert answer.status_code == 302, answer.context["errors"]
-    price.refresh_from_db()
-    assert price.model == "volume"
-    assert dict(price.tiers.values_list("up_to", "unit_amount")) == {None: 3, Decimal(5): 4}
-
-
-def test_a_matrix_has_a_value_for_each_dimension(sign_in, draft):
-    meter = Meter.objects.create(
-        key="tokens", name="Tokens", event_type="llm", aggregation="sum", value_property="tokens",
-        dimensions=["model", "direction"], unit="tokens",
-    )  # fmt: skip
-    client = sign_in(EDITOR)
-    address = f"{page('plans_price_add')}?version={draft.pk}"
-    rates = rows(
-        "rates",
-        {"value_0": "large", "value_1": "out", "unit_amount": "15"},
-        {"value_0": "*", "value_1": "in", "unit_amount": "3", "label": "Input"},
-    )
-    sent = price_input(meter, model="matrix", unit_size="1000000", default_amount="20") | rates
-
-    assert (
-        "State a value, or *"
-        in client.post(address, sent | {"rates-1-value_0": ""}).content.decode()
-    )
-    assert not MatrixRate.objects.exists()
-    assert client.post(address, sent).status_code == 302
-
-    price = Price.objects.get(key="calls-2")
-    assert list(price.rates.order_by("position").values_list("match", flat=True)) == [
-        ["large", "out"], [None, "in"],
-    ]  # fmt: skip
-    shown = client.get(page("plans_price_change", price.pk)).content.decode()
-    assert "large / out at 15, Input at 3, other at 20, each per 1,000,000" in shown
-
-
-def test_prices_are_moved_and_removed(sign_in, draft):
-    client, meter = sign_in(EDITOR), Meter.objects.get()
-    client.post(f"{page('plans_price_add')}?version={draft.pk}", price_input(meter, amount="1"))
-    first, second = draft.prices.order_by("position")
-
-    client.post(page("plans_price_move", second.pk), {"to": "up"})
-    assert list(draft.prices.order_by("position")) == [second, first]
-    client.post(page("plans_price_remove", first.pk))
-    assert list(draft.prices.all()) == [second]
 
 
 # Customers and meters -------------------------------------------------------------------------
@@ -588,17 +423,3 @@ def test_lists_read_the_same_number_of_queries_whatever_their_length(sign_in, dr
         client.get(page(name))
 
     assert len(many) <= len(one)
-
-
-def test_a_version_page_reads_the_same_number_of_queries_whatever_its_prices(sign_in, draft):
-    client, address = sign_in(EDITOR), page("plans_planversion_change", draft.pk)
-    client.get(address)
-
-    with CaptureQueriesContext(connection) as one:
-        client.get(address)
-    for number in range(10):
-        add_price(version=draft, price=Price(key=f"f{number}", name="Fee", model="flat", amount=1))
-    with CaptureQueriesContext(connection) as many:
-        client.get(address)
-
-    assert len(many) == len(one)
