@@ -16,4 +16,4 @@ def test_a_signed_in_superuser_sees_the_admin(signed_in_page, django_user_model)
 
     page.goto("/admin/")
 
-    assert page.get_by_role("heading", name="Drafts awaiting publication").is_visible()
+    assert page.get_by_role("heading", name="Drafts to submit").is_visible()

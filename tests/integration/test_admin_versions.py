@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from billing.staff import APPROVER, EDITOR, SUPPORT
 from plans.admin import evidence
+from plans.catalogue.editing import content_of, revision_of
 from plans.models import Limit, MatrixRate, PlanVersion, Price, Tier, VersionPin, VersionReview
 from plans.operations.currencies import (
     BadFactor,
@@ -187,13 +188,11 @@ def test_a_comment_is_asked_where_it_matters(enter, people, version):
 def test_what_is_submitted_cannot_be_changed_by_any_form(enter, people, version):
     submitted(version, people)
     client = enter(EDITOR)
-    price = version.prices.get(key="fee")
-    for address, sent in (
-        (page("plans_planversion_change", version.pk), {"currency": "EUR", "note": ""}),
-        (page("plans_price_change", price.pk), {"amount": "1"}),
-    ):
-        assert client.post(address, sent).status_code == 403, address
-    client.post(page("plans_price_remove", price.pk))
+    save = page("plans_planversion_save", version.pk)
+    answer = client.post(save, {"content": {}, "revision": ""}, content_type="application/json")
+    assert answer.status_code == 403
+    change = page("plans_planversion_change", version.pk)
+    assert client.post(change, {"currency": "EUR", "note": ""}).status_code in {403, 405}
     client.post(page("plans_planversion_delete", version.pk), {"post": "yes"})
     assert status(version) == "submitted"
     assert version.prices.count() == 2
@@ -494,6 +493,10 @@ def test_the_author_is_who_edited_by_a_page(enter, version, people):
     other.save()
     client = enter(EDITOR)
     client.force_login(other)
-    client.post(page("plans_price_remove", version.prices.get(key="fee").pk))
+    content = content_of(version)
+    sent = {"content": {**content, "note": "Cheaper"}, "revision": revision_of(content)}
+    save = page("plans_planversion_save", version.pk)
+    assert client.post(save, sent, content_type="application/json").status_code == 200
     version.refresh_from_db()
     assert version.author_ids == [people[EDITOR].pk, other.pk]
+    assert version.note == "Cheaper"

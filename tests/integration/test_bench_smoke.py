@@ -14,6 +14,8 @@ FIGURES = {
     "close_2_vs_1",
     "close_worker_peak_mib",
     "verify_differences",
+    "hold_settle_vs_insert",
+    "balance_ms",
 }
 
 

@@ -136,7 +136,9 @@ def test_what_is_stored_already_changes_nothing_and_has_no_button(client, editor
     "change",
     [
         lambda: describe_plan(plan=Plan.objects.get(), name="Other", description=""),
-        lambda: change_draft(version=PlanVersion.objects.get(), currency="USD", note="Mine"),
+        lambda: change_draft(
+            version=PlanVersion.objects.get(), currency="USD", note="Mine", by=None
+        ),
         lambda: Meter.objects.update(name="Other"),
         lambda: define_feature(key="sso", name="Other"),
         lambda: load_sources(

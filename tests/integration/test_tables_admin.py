@@ -107,7 +107,7 @@ def test_rows_that_are_bad_or_not_whole_are_refused_when_confirmed(client, edito
 def test_a_price_that_changed_meanwhile_is_shown_again(client, editor, version):
     page = upload(client, version)
     price = version.prices.get(key="images")
-    save_price(version=version, price=price, tiers=[Tier(unit_amount=D(7))], rates=[])
+    save_price(version=version, price=price, tiers=[Tier(unit_amount=D(7))], rates=[], by=None)
     before = everything()
     again = confirmed(client, version, page)
     assert "The price has changed since the table was shown" in again.content.decode()
@@ -116,7 +116,7 @@ def test_a_price_that_changed_meanwhile_is_shown_again(client, editor, version):
     assert len(tiers(version)) == 3
 
     page = upload(client, version)
-    remove_price(price=price)
+    remove_price(price=price, by=None)
     assert confirmed(client, version, page).status_code == 404
 
 

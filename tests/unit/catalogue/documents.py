@@ -200,6 +200,8 @@ def prices(draw, key, model, meter, phases=(), classes=()):
         price |= draw(st.sampled_from([{}, {"once": True}, {"every_months": 12}]))
     elif model not in {"seats", "percentage"} and draw(st.booleans()):
         price |= draw(allowances)
+    if model == "matrix":
+        price.pop("allowance_per", None)
     return price
 
 

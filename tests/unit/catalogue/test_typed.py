@@ -73,7 +73,7 @@ def test_blanks_are_dropped_and_lists_keep_their_places():
 
 PRICES = [
     {"key": "a", "name": "A", "model": "flat", "amount": "x"},
-    {"key": "a", "name": "A", "model": "volume", "meter": "m", "tiers": []},
+    {"key": "a", "name": "A", "model": "volume", "meter": "m", "tiers": [{}]},
     {"key": "a", "name": "A", "model": "per_unit", "amount": "1", "overage": {"policy": "packs"}},
     {"key": "a", "model": "nothing"},
     {},
