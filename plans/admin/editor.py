@@ -79,7 +79,10 @@ class EditorPages:
             "preview": _preview(read_typed(content, stored=stored), content),
             "meters": [_meter(meter) for meter in stored.meters.values()],
             "plans": _plans_named(version),
-            "urls": {name: self._address(name, version) for name in ("preview", "save")},
+            "urls": {
+                **{name: self._address(name, version) for name in ("preview", "save")},
+                "table": reverse("admin:plans_planversion_table", args=[version.pk, "KEY"]),
+            },
             **editor_fields.behaviour(),
         }
         if can_edit and request.user.has_perm("plans.add_meter"):

@@ -1,5 +1,7 @@
 """Whole pricing systems built in the editor; what comes of it has the digest of their documents."""
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -109,7 +111,10 @@ def test_s10_is_built_with_its_tiers(person, screenshot):
     person.tier(3, price="0.006")
     words = person.card.locator("[data-words]")
     expect(words).to_contain_text("up to 5,000,000 at 0.008, above at 0.006")
+    as_file = person.card.get_by_role("link", name="Tiers as a file: CSV or XLSX")
+    expect(as_file).to_be_hidden()
     person.save()
+    expect(as_file).to_have_attribute("href", re.compile(r"/prices/tasks/table/$"))
     person.type("Tasks", "6200000", person.page.locator("[data-quantities]"))
     expect(person.page.locator("[data-total]")).to_have_text("49,200.00 USD")
     screenshot("built")

@@ -250,6 +250,8 @@ const save = async () => {
 
 const wasSaved = (sent, body) => {
   data.revision = body.revision;
+  data.content = JSON.parse(sent);
+  cards().forEach(refreshCard);
   saved = sent;
   insist(false);
   forgetRemoved();

@@ -122,7 +122,18 @@ export const refreshCard = (card) => {
   }
   refreshMetered(card, known);
   refreshChoices(card, known);
+  refreshTable(card);
   nameTools(card);
+};
+
+// The page that reads tiers and rates from a file works on what is stored.
+const refreshTable = (card) => {
+  const key = input(card, "key").value;
+  const isStored = data.content.prices.some((price) => price.key === key && price.model === input(card, "model").value);
+  for (const link of all("[data-table]", card)) {
+    link.href = data.urls.table.replace("KEY", encodeURIComponent(key));
+    show(link, isStored);
+  }
 };
 
 const refreshMetered = (card, known) => {
