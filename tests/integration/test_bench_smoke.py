@@ -16,6 +16,9 @@ FIGURES = {
     "verify_differences",
     "hold_settle_vs_insert",
     "balance_ms",
+    "plans_list_ms",
+    "version_page_ms",
+    "comparison_ms",
 }
 
 

@@ -2,7 +2,6 @@
 
 import copy
 import json
-import time
 from decimal import Decimal
 
 import pytest
@@ -419,8 +418,6 @@ plans:
 # Size -------------------------------------------------------------------------------------------
 
 MOST_PRICES, MOST_TIERS = 40, 200
-# Of the server's own thread: a clock on the wall would measure what else the machine does.
-SECONDS_MAX = {"page": 0.3, "preview": 0.3, "save": 0.6}
 
 
 def many_prices():
@@ -429,13 +426,6 @@ def many_prices():
         {**TASKS, "key": f"p{place}", "name": "Price", "tiers": [*tiers, TASKS["tiers"][1]]}
         for place in range(MOST_PRICES)
     ]  # fmt: skip
-
-
-@pytest.fixture
-def large(editor, draft):
-    assert save(editor, draft, *many_prices()).status_code == 200
-    assert Tier.objects.count() == MOST_TIERS
-    return draft
 
 
 def counted(run):
@@ -458,23 +448,7 @@ def test_the_queries_are_as_many_for_40_prices_as_for_one(editor, draft, what):
     save(editor, draft, TASKS)
     one = counted(lambda: run([TASKS]))
     save(editor, draft, *many_prices())
+    assert Tier.objects.count() == MOST_TIERS
     many = counted(lambda: run(many_prices()))
 
     assert many == one
-
-
-@pytest.mark.parametrize("what", ["page", "preview", "save"])
-def test_40_prices_with_200_tiers_take_less_than_a_blink(editor, large, what):
-    runs = {
-        "page": lambda: editor.get(address("change", large)),
-        "preview": lambda: preview(editor, large, *many_prices(), details=[7], quantities={}),
-        "save": lambda: save(editor, large, *many_prices()),
-    }
-    runs[what]()
-    took = []
-    for _ in range(5):
-        begun = time.thread_time()
-        runs[what]()
-        took.append(time.thread_time() - begun)
-
-    assert min(took) < SECONDS_MAX[what]

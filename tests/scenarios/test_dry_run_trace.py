@@ -31,7 +31,6 @@ pytestmark = [pytest.mark.trace, needs_trace, pytest.mark.xdist_group("trace")]
 
 NOVEMBER = datetime(2024, 11, 1, tzinfo=UTC)
 CUSTOMERS = 4_247
-SECONDS_MAX = 10
 
 
 def said(*command, **options) -> None:
@@ -108,7 +107,6 @@ def test_what_the_dry_run_says_is_what_closing_bills(
     assert (run.customers_total, run.customers_failed) == (CUSTOMERS, 0)
     assert Statement.objects.count() == 0
     assert Event.objects.count() == events
-    assert seconds < SECONDS_MAX
 
     make_it_real(version)
     said("close_period", until="2024-12-01")
