@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
+from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
 
@@ -25,6 +26,7 @@ RUNS = 15
 
 def measure(_size: Size) -> None:
     """Print the server time of the list of plans, a large version, and a comparison of two."""
+    call_command("collectstatic", interactive=False, verbosity=0)
     addresses = _make_plans()
     client = Client(SERVER_NAME=settings.ALLOWED_HOSTS[0])
     client.force_login(get_user_model().objects.create_superuser("bench"))
