@@ -5,7 +5,7 @@ import { all, announce, changed, data, element, input, one, post, root, show } f
 import { goToProblem, insist, refresh, schedule, showPreview, showProblems, showQuantities, want } from "./preview.js";
 import {
   addPrice, cards, duplicate, forgetRemoved, isOpen, makeCard, meterOf, moveCard, openCard, readCard,
-  refreshCard, refreshMeters, refreshPhases, removeCard, undo,
+  refreshCard, refreshMeters, refreshPhases, refreshTable, removeCard, undo,
 } from "./prices.js";
 import { appendRow, insertRow, moveRow, pasteRows, readRows, refreshRows, removeRow, writeRows } from "./rows.js";
 
@@ -251,7 +251,7 @@ const save = async () => {
 const wasSaved = (sent, body) => {
   data.revision = body.revision;
   data.content = JSON.parse(sent);
-  cards().forEach(refreshCard);
+  cards().forEach(refreshTable);
   saved = sent;
   insist(false);
   forgetRemoved();

@@ -127,7 +127,7 @@ export const refreshCard = (card) => {
 };
 
 // The page that reads tiers and rates from a file works on what is stored.
-const refreshTable = (card) => {
+export const refreshTable = (card) => {
   const key = input(card, "key").value;
   const isStored = data.content.prices.some((price) => price.key === key && price.model === input(card, "model").value);
   for (const link of all("[data-table]", card)) {
