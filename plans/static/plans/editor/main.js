@@ -39,8 +39,11 @@ const isDirty = () => data.canEdit && snapshot() !== saved;
 
 // What follows from a change ----------------------------------------------------------------------
 
+// What saving answered stands until something is typed: a preview that was under way does not undo it.
+let whenSaved = "Everything is saved";
+
 const showState = (text = "") => {
-  one("[data-state]").textContent = text || (data.canEdit ? (isDirty() ? "Unsaved changes" : "Everything is saved") : "");
+  one("[data-state]").textContent = text || (data.canEdit ? (isDirty() ? "Unsaved changes" : whenSaved) : "");
 };
 
 const isRefused = () => one("[data-state]").classList.contains("ed-refused");
@@ -258,7 +261,8 @@ const wasSaved = (sent, body) => {
   showPreview(body);
   const count = body.problems.length;
   const words = count ? `Saved. ${count === 1 ? "One thing stands" : `${count} things stand`} in the way of publishing.` : "Saved.";
-  showState(isDirty() ? "Unsaved changes" : words);
+  whenSaved = words;
+  showState();
   announce(words);
 };
 
