@@ -9,8 +9,12 @@ from typing import Any, NamedTuple
 import msgspec
 from django.db.models import Prefetch, QuerySet
 
-from plans import rating
+from plans import grant_values, rating
+from plans.grant_values import plain, plain_or_none
 from plans.models import (
+    CreditAllotment,
+    CreditPack,
+    JobTerms,
     Limit,
     MatrixRate,
     Meter,
@@ -57,6 +61,9 @@ class GrantRows(NamedTuple):
     service_classes: Sequence[ServiceClass] = ()
     features: Sequence[str] = ()
     limits: Sequence[Limit] = ()
+    packs: Sequence[CreditPack] = ()
+    allotments: Sequence[CreditAllotment] = ()
+    jobs: JobTerms | None = None
 
 
 NO_GRANTS = GrantRows()
@@ -69,7 +76,9 @@ def with_terms(versions: QuerySet[PlanVersion]) -> QuerySet[PlanVersion]:
 
 def prefetches(path: str = "") -> "list[Prefetch[Any, Any, Any]]":
     """Return what to prefetch for the terms of versions that lie under a path (``versions__``)."""
-    prices = Price.objects.select_related("meter", "upgrade_to").order_by("position", "id")
+    prices = Price.objects.select_related("meter", "upgrade_to", "credit_unit").order_by(
+        "position", "id"
+    )
     return [
         Prefetch(f"{path}prices", prices),
         Prefetch(f"{path}prices__tiers", Tier.objects.order_by("up_to")),
@@ -81,6 +90,15 @@ def prefetches(path: str = "") -> "list[Prefetch[Any, Any, Any]]":
             VersionFeature.objects.select_related("feature").order_by("feature__key"),
         ),
         Prefetch(f"{path}limits", Limit.objects.order_by("kind", "job_class")),
+        Prefetch(
+            f"{path}packs",
+            CreditPack.objects.select_related("unit").order_by("position", "id"),
+        ),
+        Prefetch(
+            f"{path}allotments",
+            CreditAllotment.objects.select_related("unit").order_by("position", "id"),
+        ),
+        Prefetch(f"{path}job_terms", JobTerms.objects.all()),
     ]
 
 
@@ -91,11 +109,14 @@ def grant_rows(version: PlanVersion) -> GrantRows:
         service_classes=list(version.service_classes.all()),
         features=[row.feature.key for row in version.features.all()],
         limits=list(version.limits.all()),
+        packs=list(version.packs.all()),
+        allotments=list(version.allotments.all()),
+        jobs=getattr(version, "job_terms", None),
     )
 
 
 def terms_of(version_ids: Collection[int]) -> dict[int, VersionTerms]:
-    """Return the terms of the versions by id, in eight queries whatever their number.
+    """Return the terms of the versions by id, in eleven queries whatever their number.
 
     Raises KeyError for an id that does not exist.
     """
@@ -113,7 +134,7 @@ def phases_of(version_ids: Collection[int]) -> dict[int, tuple[rating.Phase, ...
     rows = Phase.objects.filter(version_id__in=set(version_ids))
     found: dict[int, list[rating.Phase]] = {}
     for row in rows.order_by("version_id", "position", "id"):
-        found.setdefault(row.version_id, []).append(_phase(row))
+        found.setdefault(row.version_id, []).append(grant_values.phase(row))
     return {version: tuple(phases) for version, phases in found.items()}
 
 
@@ -140,41 +161,22 @@ def terms_from(
 ) -> tuple[rating.Terms, dict[str, Meter]]:
     """Return rows, stored or not, as terms, and the meters that they read by key."""
     listed = list(rows)
-    classes = tuple(_service_class(row) for row in grants.service_classes)
+    classes = tuple(grant_values.service_class(row) for row in grants.service_classes)
     terms = rating.Terms(
         currency=currency,
         prices=tuple(price_value(row, classes=classes) for row in listed),
-        phases=tuple(_phase(row) for row in grants.phases),
+        phases=tuple(grant_values.phase(row) for row in grants.phases),
         service_classes=classes,
         features=tuple(sorted(grants.features)),
-        limits=tuple(_limit(row) for row in grants.limits),
+        limits=tuple(grant_values.limit(row) for row in grants.limits),
+        packs=tuple(grant_values.pack(row) for row in grants.packs),
+        allotments=tuple(
+            grant_values.allotment(row, currency=currency) for row in grants.allotments
+        ),
+        jobs=rating.USUAL_JOBS if grants.jobs is None else grant_values.job_terms(grants.jobs),
     )
     meters = {row.price.meter.key: row.price.meter for row in listed if row.price.meter}
     return terms, meters
-
-
-def _phase(row: Phase) -> rating.Phase:
-    return rating.Phase(
-        key=row.key,
-        name=row.name,
-        days=row.days,
-        months=row.months,
-        discount_percent=plain(row.discount_percent),
-    )
-
-
-def _service_class(row: ServiceClass) -> rating.ServiceClass:
-    return rating.ServiceClass(
-        key=row.key,
-        name=row.name,
-        multiplier=plain(row.multiplier),
-        start_within_minutes=row.start_within_minutes,
-    )
-
-
-def _limit(row: Limit) -> rating.Limit:
-    kind: Any = str(row.kind)
-    return rating.Limit(kind=kind, value=plain(row.value), job_class=row.job_class)
 
 
 def _overage(row: Price) -> rating.Overage:
@@ -182,8 +184,8 @@ def _overage(row: Price) -> rating.Overage:
     return rating.Overage(
         policy=policy,
         upgrade_to=row.upgrade_to.key if row.upgrade_to else "",
-        pack_size=_plain_or_none(row.pack_size),
-        pack_amount=_plain_or_none(row.pack_amount),
+        pack_size=plain_or_none(row.pack_size),
+        pack_amount=plain_or_none(row.pack_amount),
         packs_most=row.packs_most,
         pack_months=row.pack_months,
     )
@@ -193,6 +195,7 @@ def price_value(rows: PriceRows, *, classes: tuple[rating.ServiceClass, ...] = (
     """Return a price's rows as a rating value; ``classes`` are the version's service classes."""
     row, meter = rows.price, rows.price.meter
     allowance_per: Any = str(row.allowance_per)
+    attribution: Any = str(row.attribution)
     return rating.Price(
         key=row.key,
         name=row.name,
@@ -202,8 +205,8 @@ def price_value(rows: PriceRows, *, classes: tuple[rating.ServiceClass, ...] = (
         unit=meter.unit if meter else "",
         allowance=plain(row.allowance),
         discount_percent=plain(row.discount_percent),
-        maximum=_plain_or_none(row.maximum),
-        minimum=_plain_or_none(row.minimum),
+        maximum=plain_or_none(row.maximum),
+        minimum=plain_or_none(row.minimum),
         prorated=row.prorated,
         once=row.once,
         every_months=row.every_months,
@@ -212,21 +215,10 @@ def price_value(rows: PriceRows, *, classes: tuple[rating.ServiceClass, ...] = (
         phases=tuple(row.phases),
         class_dimension=row.class_dimension,
         classes=classes if row.class_dimension else (),
+        credit=grant_values.credit_unit(row.credit_unit) if row.credit_unit else None,
+        beyond_credit_amount=plain_or_none(row.beyond_credit_amount),
+        attribution=attribution,
     )
-
-
-def plain(value: Decimal) -> Decimal:
-    """Return the number without the zeros that its column pads it with: 0.020000 is 0.02.
-
-    It is exact whatever the decimal context: a column holds more digits than the usual one keeps.
-    """
-    value = Decimal(value)
-    whole = value.to_integral_value()
-    return whole if value == whole else Decimal(f"{value:f}".rstrip("0"))
-
-
-def _plain_or_none(value: Decimal | None) -> Decimal | None:
-    return None if value is None else plain(value)
 
 
 def _zero_if_none(value: Decimal | None) -> Decimal:
@@ -236,7 +228,7 @@ def _zero_if_none(value: Decimal | None) -> Decimal:
 def _tiers(rows: PriceRows) -> tuple[rating.Tier, ...]:
     return tuple(
         rating.Tier(
-            up_to=_plain_or_none(tier.up_to),
+            up_to=plain_or_none(tier.up_to),
             unit_amount=plain(tier.unit_amount),
             flat_amount=plain(tier.flat_amount),
         )
@@ -289,8 +281,8 @@ def _percentage(rows: PriceRows) -> rating.Percentage:
         fixed_amount=plain(row.fixed_amount),
         free_transactions=row.free_transactions,
         free_amount=plain(row.free_amount),
-        minimum_per_transaction=_plain_or_none(row.minimum_per_transaction),
-        maximum_per_transaction=_plain_or_none(row.maximum_per_transaction),
+        minimum_per_transaction=plain_or_none(row.minimum_per_transaction),
+        maximum_per_transaction=plain_or_none(row.maximum_per_transaction),
     )
 
 
@@ -298,7 +290,7 @@ def _graduated_percentage(rows: PriceRows) -> rating.GraduatedPercentage:
     return rating.GraduatedPercentage(
         tiers=tuple(
             rating.PercentTier(
-                up_to=_plain_or_none(tier.up_to),
+                up_to=plain_or_none(tier.up_to),
                 percent=plain(tier.percent),
                 flat_amount=plain(tier.flat_amount),
             )
@@ -315,7 +307,7 @@ def _matrix(rows: PriceRows) -> rating.Matrix:
             )
             for rate in rows.rates
         ),
-        default=_plain_or_none(rows.price.default_amount),
+        default=plain_or_none(rows.price.default_amount),
         unit_size=plain(rows.price.unit_size),
     )
 

@@ -1,6 +1,7 @@
 from billing.models.credits import CreditGrant, CreditPool, Hold, HoldSlice
 from billing.models.dry_runs import DryRun, DryRunResult
 from billing.models.ledger import LedgerAccount, LedgerEntry, LedgerTransaction, UnitOfAccount
+from billing.models.spend import Spend
 from billing.models.statements import Statement, StatementLine
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "LedgerAccount",
     "LedgerEntry",
     "LedgerTransaction",
+    "Spend",
     "Statement",
     "StatementLine",
     "UnitOfAccount",

@@ -11,9 +11,9 @@ from billing.models import Statement, StatementLine
 from billing.queries.explained import ExplainedLine, MeterRef, Names, PlanRef, explained
 from billing.statements.values import Explanation, Line
 from billing.wording import Money, Span, day_of, moment
+from plans.grant_values import plain
 from plans.models import Customer, Meter, Plan, PlanVersion, Workspace
 from plans.rating.money import minus
-from plans.terms import plain
 
 LINES_PER_PAGE = 100
 

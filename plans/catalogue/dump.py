@@ -9,6 +9,7 @@ from plans.catalogue import yaml_text
 from plans.catalogue.rows import ANY, COLUMNS, OVERAGE_COLUMNS, REFUSE, lacking
 from plans.catalogue.schema import MODELS
 from plans.errors import OperationError
+from plans.grant_values import plain
 from plans.models import (
     Feature,
     Limit,
@@ -24,7 +25,7 @@ from plans.models import (
 from plans.models.prices import ChargeModel, OveragePolicy
 from plans.queries import all_features, all_meters, plans_with_terms
 from plans.rating import problems_in_terms
-from plans.terms import GrantRows, PriceRows, grant_rows, plain, terms_from, with_terms
+from plans.terms import GrantRows, PriceRows, grant_rows, terms_from, with_terms
 
 _OWN_SHAPE = frozenset({"default", "overage"})
 _NAMES = {column: name for name, column in COLUMNS.items()}

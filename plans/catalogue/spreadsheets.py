@@ -16,7 +16,7 @@ import tablib
 from import_export.formats.base_formats import CSV, XLSX
 
 from plans.errors import OperationError
-from plans.terms import plain
+from plans.grant_values import plain
 
 MOST_BYTES: Final = 1_000_000
 MOST_UNPACKED: Final = 20_000_000

@@ -1,6 +1,9 @@
+from plans.models.budgets import Budget
+from plans.models.credit_terms import CreditAllotment, CreditPack, CreditUnit
 from plans.models.customers import Customer, Membership, Subject, Workspace
 from plans.models.grants import Feature, Limit, Phase, ServiceClass, VersionFeature
 from plans.models.history import VersionChange, VersionEvent
+from plans.models.job_terms import JobClass, JobClassUsage, JobTerms
 from plans.models.meters import Meter
 from plans.models.overrides import PriceOverride
 from plans.models.prices import MatrixRate, Price, Tier
@@ -9,8 +12,15 @@ from plans.models.subscriptions import Subscription, VersionPin
 from plans.models.versions import Plan, PlanVersion
 
 __all__ = [
+    "Budget",
+    "CreditAllotment",
+    "CreditPack",
+    "CreditUnit",
     "Customer",
     "Feature",
+    "JobClass",
+    "JobClassUsage",
+    "JobTerms",
     "Limit",
     "MatrixRate",
     "Membership",

@@ -10,6 +10,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
+from plans.models.credit_terms import CreditUnit
 from plans.models.fields import key_field, percent_field, price_field
 from plans.models.meters import Meter
 from plans.models.versions import Plan, PlanVersion
@@ -44,6 +45,14 @@ class OveragePolicy(models.TextChoices):
     REFUSE = "refuse", "Hard cap: no more is admitted in the period"
     UPGRADE = "upgrade", "The customer moves to another plan"
     PACKS = "packs", "Packs are sold, each whole"
+
+
+class Attribution(models.TextChoices):
+    """In which period a job's usage falls."""
+
+    USAGE = "usage", "When it was used"
+    COMPLETION = "completion", "When the job was completed"
+    START = "start", "When the job was started"
 
 
 class SeatsRemoved(models.TextChoices):
@@ -154,6 +163,27 @@ class Price(models.Model):
     pack_months = models.PositiveSmallIntegerField(
         null=True, blank=True, help_text="Months that a pack is good for. Empty: for ever."
     )
+    credit_unit = models.ForeignKey(
+        CreditUnit,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="The price is in credits of this unit, drawn from the customer's pools. "
+        "Empty: money.",
+    )
+    beyond_credit_amount = price_field(
+        null=True,
+        blank=True,
+        help_text="What each credit costs that the pools lack. Empty: more credit must be "
+        "granted or bought before the statement is billed.",
+    )
+    attribution = models.CharField(
+        "usage of jobs counts",
+        max_length=10,
+        choices=Attribution.choices,
+        default=Attribution.USAGE,
+    )
     discount_percent = percent_field(default=Decimal(0))
     maximum = price_field(null=True, blank=True, help_text="Most that a period can cost.")
     minimum = price_field(null=True, blank=True, help_text="Least that a period costs.")
@@ -211,6 +241,12 @@ class Price(models.Model):
                 | (~models.Q(overage="packs") & models.Q(pack_size=None, pack_amount=None)),
                 name="price_packs_have_size_and_amount",
                 violation_error_message="Packs have a size above zero and an amount.",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(credit_unit__isnull=False) | models.Q(beyond_credit_amount=None),
+                name="price_beyond_credit_needs_unit",
+                violation_error_message="What lies beyond credit has a price only where the "
+                "price is in credits.",
             ),
         ]
 

@@ -8,6 +8,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 
 from plans.errors import OperationError, Problem
+from plans.grant_values import plain
 from plans.models import Limit, MatrixRate, PlanVersion, Price, Tier
 from plans.models.grants import LimitKind
 from plans.models.prices import ChargeModel
@@ -18,7 +19,7 @@ from plans.operations.versions import (
     start_version,
 )
 from plans.rating.money import EXACT, ONE, times
-from plans.terms import GrantRows, PriceRows, plain
+from plans.terms import GrantRows, PriceRows
 
 PLACES_MAX: Final = 12
 _PRICE_COLUMNS: Final = (

@@ -5,12 +5,14 @@ from plans.rating.allowance import BeyondAllowance
 from plans.rating.changes import Change
 from plans.rating.charge import Part
 from plans.rating.compare import Comparison, Effect, PriceChanged, PriceListed, compare
+from plans.rating.credit_terms import CreditAllotment, CreditPack, CreditUnit
 from plans.rating.curve import Point, curve
 from plans.rating.event_amount import EventAmount
 from plans.rating.explain import in_words
 from plans.rating.flat import Flat
 from plans.rating.graduated import Graduated
 from plans.rating.graduated_percentage import GraduatedPercentage, PercentTier
+from plans.rating.job_terms import USUAL_JOBS, JobTerms
 from plans.rating.lines import RatedLine
 from plans.rating.matrix import Matrix, MatrixRate
 from plans.rating.money import RatingError, minor_units, round_money, split
@@ -36,6 +38,7 @@ from plans.rating.validation import Problem, problems, problems_in_terms
 from plans.rating.volume import Volume
 
 __all__ = [
+    "USUAL_JOBS",
     "WHOLE_LIFE",
     "Adjustment",
     "BeyondAllowance",
@@ -43,12 +46,16 @@ __all__ = [
     "Change",
     "ChargeModel",
     "Comparison",
+    "CreditAllotment",
+    "CreditPack",
+    "CreditUnit",
     "DayLevels",
     "Effect",
     "EventAmount",
     "Flat",
     "Graduated",
     "GraduatedPercentage",
+    "JobTerms",
     "Limit",
     "Matrix",
     "MatrixRate",

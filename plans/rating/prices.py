@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, Literal
 
+from plans.rating.credit_terms import CreditAllotment, CreditPack, CreditUnit
 from plans.rating.event_amount import EventAmount
 from plans.rating.flat import Flat
 from plans.rating.graduated import Graduated
 from plans.rating.graduated_percentage import GraduatedPercentage
+from plans.rating.job_terms import USUAL_JOBS, JobTerms
 from plans.rating.matrix import Matrix
 from plans.rating.money import ONE, ZERO
 from plans.rating.package import Package
@@ -43,6 +45,7 @@ MODELS: Final[dict[str, type[ChargeModel]]] = {
 }
 
 OveragePolicy = Literal["rate", "refuse", "upgrade", "packs"]
+Attribution = Literal["usage", "completion", "start"]
 LimitKind = Literal["concurrent_jobs", "jobs_per_hour", "jobs_per_day", "spend_per_day"]
 
 
@@ -114,6 +117,11 @@ class Price:
     due, and they are never prorated. Of seats, `prorated` concerns minimum and maximum alone.
     `phases` are the keys of those in which the price holds; none means all. Where `class_dimension`
     names a dimension, its value is a service class of `classes`, whose multiplier applies.
+
+    Where `credit` names a unit, the price is in credits of it, drawn from the customer's pools;
+    each that they lack costs `beyond_credit_amount`, or stops the statement where that is None.
+    `attribution` says in which period a job's usage falls: by its own time, or by when the job was
+    completed or started.
     """
 
     key: str
@@ -134,6 +142,9 @@ class Price:
     phases: tuple[str, ...] = ()
     class_dimension: str = ""
     classes: tuple[ServiceClass, ...] = ()
+    credit: CreditUnit | None = None
+    beyond_credit_amount: Decimal | None = None
+    attribution: Attribution = "usage"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,3 +160,6 @@ class Terms:
     service_classes: tuple[ServiceClass, ...] = ()
     features: tuple[str, ...] = ()
     limits: tuple[Limit, ...] = ()
+    packs: tuple[CreditPack, ...] = ()
+    allotments: tuple[CreditAllotment, ...] = ()
+    jobs: JobTerms = USUAL_JOBS

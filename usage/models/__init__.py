@@ -1,6 +1,7 @@
 from usage.models.access import ApiKey, Scope
 from usage.models.events import Event, EventKey, QuarantinedEvent
 from usage.models.imports import ImportRun
+from usage.models.jobs import Job, JobAttempt, JobQuantity, JobStep, JobUsage
 from usage.models.rollups import Rollup, RollupState
 
 __all__ = [
@@ -8,6 +9,11 @@ __all__ = [
     "Event",
     "EventKey",
     "ImportRun",
+    "Job",
+    "JobAttempt",
+    "JobQuantity",
+    "JobStep",
+    "JobUsage",
     "QuarantinedEvent",
     "Rollup",
     "RollupState",

@@ -1,0 +1,56 @@
+"""What customers have spent so far and hold now: what admission, budgets and alerts look at.
+
+One row a customer. ``spent`` is rated by the road of a statement and lags by seconds; the holds of
+jobs stand for what it does not know yet, so that *spent + held* is never less than what is owed.
+"""
+
+from decimal import Decimal
+
+from django.db import models
+
+from plans.models import Customer
+from usage.models.jobs import money_field
+
+
+class Spend(models.Model):
+    """A customer's running period as it was last rated, and its jobs now.
+
+    ``usage`` holds the period's quantities by price and dimension values as canonical JSON, to
+    price a job at the margin; ``horizon`` is the transaction horizon at which they were read: what
+    was stored since is not in. ``spent`` is money, all lines of the period; ``usage_spent`` leaves
+    fees out; ``by_workspace`` splits the latter. Day and hour are the customer's local ones.
+    """
+
+    customer = models.OneToOneField(
+        Customer, on_delete=models.PROTECT, primary_key=True, related_name="spend"
+    )
+    period_start = models.DateTimeField(null=True)
+    period_end = models.DateTimeField(null=True)
+    spent = money_field(default=Decimal(0))
+    usage_spent = money_field(default=Decimal(0))
+    by_workspace = models.JSONField(default=dict)
+    usage = models.TextField(default="", blank=True)
+    horizon = models.BigIntegerField(default=0)
+    rated_at = models.DateTimeField(null=True)
+    problem_code = models.CharField(max_length=60, blank=True, default="")
+    problem = models.TextField(blank=True, default="")
+
+    held = money_field(default=Decimal(0))
+    held_by_workspace = models.JSONField(default=dict)
+    running = models.PositiveIntegerField(default=0)
+    running_by_class = models.JSONField(default=dict)
+    hour_start = models.DateTimeField(null=True)
+    hour_jobs = models.JSONField(default=dict, help_text="Jobs admitted in the hour, by class.")
+    day_start = models.DateTimeField(null=True)
+    day_jobs = models.JSONField(default=dict, help_text="Jobs admitted in the day, by class.")
+    day_spent_before = money_field(
+        default=Decimal(0), help_text="What the period had come to when the day began."
+    )
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=models.Q(held__gte=0), name="spend_held_not_negative"),
+        ]
+
+    def __str__(self) -> str:
+        return f"spend of customer {self.customer_id}"
