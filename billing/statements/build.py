@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from billing.statements.days import day_levels
+from billing.statements.upgrades import Held, given_back, held, is_fee, named_upgraded
 from billing.statements.values import (
     Billed,
     Draft,
@@ -89,19 +90,31 @@ def build(
 
 
 def _segment_lines(segments: Iterable[Segment], *, facts: Facts, by: PricedBy) -> Iterator[Line]:
-    for segment in segments:
-        used = {usage.meter: usage for usage in segment.usage}
-        share = _share(segment, zone=facts.zone)
-        phase = _phase(by.terms[segment.version], segment.phase)
-        for standing in _standing(segment, phase=phase, by=by):
-            price = standing.price
-            is_seldom = price.once or price.every_months > 1
-            if is_seldom and not _is_due(price, segment, zone=facts.zone):
-                continue
-            usage = used.get(price.meter or "", _NO_USAGE)
-            value = _usage(price, usage, segment=segment, zone=facts.zone)
-            rated = rating.rate(price, value, currency=facts.currency, share=share)
-            yield from _lines(rated, standing, usage, segment=segment, phase=phase)
+    fees: list[Line] = []
+    for each in held(segments):
+        lines = list(_priced_lines(each, facts=facts, by=by))
+        if each.left is not None:
+            left = by.terms[each.left.version].prices
+            lines = [named_upgraded(line, segment=each.segment, left=left) for line in lines]
+            lines += [given_back(fee, segment=each.left) for fee in fees]
+        fees = [line for line in lines if is_fee(line)]
+        yield from lines
+
+
+def _priced_lines(each: Held, *, facts: Facts, by: PricedBy) -> Iterator[Line]:
+    segment = each.segment
+    used = {usage.meter: usage for usage in segment.usage}
+    share = _share(each, zone=facts.zone)
+    phase = _phase(by.terms[segment.version], segment.phase)
+    for standing in _standing(segment, phase=phase, by=by):
+        price = standing.price
+        is_seldom = price.once or price.every_months > 1
+        if is_seldom and not _is_due(price, segment, zone=facts.zone):
+            continue
+        usage = used.get(price.meter or "", _NO_USAGE)
+        value = _usage(price, usage, segment=segment, zone=facts.zone)
+        rated = rating.rate(price, value, currency=facts.currency, share=share)
+        yield from _lines(rated, standing, usage, segment=segment, phase=phase)
 
 
 def _phase(terms: rating.Terms, key: str) -> rating.Phase:
@@ -140,10 +153,11 @@ def _usage(price: rating.Price, usage: MeterUsage, *, segment: Segment, zone: st
     return rating.Usage(cells=cells, transactions=usage.transactions)
 
 
-def _share(segment: Segment, *, zone: str) -> Fraction:
-    if segment.start == segment.whole_start and segment.end == segment.whole_end:
+def _share(each: Held, *, zone: str) -> Fraction:
+    segment = each.segment
+    if each.fees_start == segment.whole_start and each.fees_end == segment.whole_end:
         return _WHOLE
-    part = rating.Period(segment.start, segment.end)
+    part = rating.Period(each.fees_start, each.fees_end)
     return rating.share(part, of=rating.Period(segment.whole_start, segment.whole_end), zone=zone)
 
 

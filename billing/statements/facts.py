@@ -16,6 +16,7 @@ from billing.statements.reading import Priced, UsageReader
 from billing.statements.substitution import IN_FORCE, Substitution
 from billing.statements.values import Facts, Line, Segment
 from plans import rating
+from plans.grant_values import plain
 from plans.models import PlanVersion, VersionPin
 from plans.overrides import (
     AgreedPrice,
@@ -80,6 +81,7 @@ class _Slice(NamedTuple):
     phase: str
     subscribed: datetime
     agreed: tuple[int, ...]
+    upgraded_beyond: Decimal | None
 
 
 def load_facts(
@@ -120,7 +122,8 @@ def load_facts(
 
 # The columns of _Row. Versions that have no pin and no gap are all that most subscriptions have.
 _SLICES = """
-SELECT w.ref, s.id, s.plan_id, s.anchor_date, s.starts_at, s.phases_from, s.setup_waived, v.id,
+SELECT w.ref, s.id, s.plan_id, s.anchor_date, s.starts_at, s.phases_from, s.setup_waived,
+       s.upgraded_beyond, v.id,
        greatest(s.starts_at, w.start, v.effective_from),
        least(s.ends_at, w."end", v.effective_until),
        nullif(greatest(s.starts_at, w.start), greatest(s.starts_at, w.start, v.effective_from)),
@@ -153,6 +156,7 @@ class _Row(NamedTuple):
     subscribed: datetime
     phases_from: datetime | None
     setup_waived: bool
+    upgraded_beyond: Decimal | None
     version: int | None
     since: datetime
     until: datetime
@@ -274,6 +278,7 @@ def _subscription_slices(
             phase=phase,
             subscribed=said.subscribed,
             agreed=tuple(one.id for one in agreed if one.holds_at(start, plan_id=said.plan)),
+            upgraded_beyond=said.upgraded_beyond if start == said.subscribed else None,
         )
 
 
@@ -317,5 +322,6 @@ def _priced(item: _Slice, *, period: Period, book: TermsBook) -> Priced:
         phase=item.phase,
         subscribed=item.subscribed,
         agreed=item.agreed,
+        upgraded_beyond=None if item.upgraded_beyond is None else plain(item.upgraded_beyond),
     )
     return Priced(period.customer_id, period.zone, segment, terms)

@@ -48,7 +48,8 @@ class Segment(msgspec.Struct, frozen=True, array_like=True):
     ids of the agreed prices that stand in for the version's own, and ``digest`` is that of the
     terms with them. ``phase`` is a key of the version's, "" where it has none. ``subscribed`` is
     the subscription's start, from which the dates of fees for several months count; segments that
-    were frozen before there were such fees have none.
+    were frozen before there were such fees have none. ``upgraded_beyond`` says that the
+    subscription took the place of the one before it, whose plan moves on who uses more than that.
     """
 
     version: int
@@ -62,6 +63,7 @@ class Segment(msgspec.Struct, frozen=True, array_like=True):
     phase: str = ""
     subscribed: datetime | None = None
     agreed: tuple[int, ...] = ()
+    upgraded_beyond: Decimal | None = None
 
 
 class Billed(msgspec.Struct, frozen=True, array_like=True):

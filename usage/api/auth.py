@@ -63,6 +63,12 @@ class MayRead(_HasScope):
     scope = Scope.READ
 
 
+class MayMoveClocks(_HasScope):
+    """Let keys with the scope `test` pass."""
+
+    scope = Scope.TEST
+
+
 class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """Describe the API key in the OpenAPI document."""
 

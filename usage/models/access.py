@@ -12,6 +12,7 @@ class Scope(models.TextChoices):
     INGEST = "ingest", "Post usage events"
     JOBS = "jobs", "Ask for admission of jobs"
     READ = "read", "Read customers, usage and statements"
+    TEST = "test", "Move the clocks of test customers"
 
 
 class ApiKey(models.Model):
