@@ -2,6 +2,11 @@ from plans.models.customers import Customer, Membership, Subject, Workspace
 from plans.models.grants import Feature, Limit, Phase, ServiceClass, VersionFeature
 from plans.models.history import VersionChange, VersionEvent
 from plans.models.meters import Meter
+from plans.models.outcomes import (
+    OutcomeContract,
+    OutcomeContractReview,
+    OutcomeContractVersion,
+)
 from plans.models.overrides import PriceOverride
 from plans.models.prices import MatrixRate, Price, Tier
 from plans.models.reviews import VersionReview
@@ -15,6 +20,9 @@ __all__ = [
     "MatrixRate",
     "Membership",
     "Meter",
+    "OutcomeContract",
+    "OutcomeContractReview",
+    "OutcomeContractVersion",
     "Phase",
     "Plan",
     "PlanVersion",

@@ -114,6 +114,7 @@ class Price:
     due, and they are never prorated. Of seats, `prorated` concerns minimum and maximum alone.
     `phases` are the keys of those in which the price holds; none means all. Where `class_dimension`
     names a dimension, its value is a service class of `classes`, whose multiplier applies.
+    `contract` is the key of the outcome contract whose fee it is: it stands beside a plan's prices.
     """
 
     key: str
@@ -134,6 +135,7 @@ class Price:
     phases: tuple[str, ...] = ()
     class_dimension: str = ""
     classes: tuple[ServiceClass, ...] = ()
+    contract: str = ""
 
 
 @dataclass(frozen=True, slots=True)
