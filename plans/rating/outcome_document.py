@@ -80,11 +80,11 @@ class _Reader:
         given = source.get(name)
         if given is None or given == "":
             return 0
-        value = read_number(given)
-        if value is None or value != int(value) or not 0 <= value <= most:
+        is_whole = str(given).isascii() and str(given).isdigit() and len(str(given)) < 10
+        if not is_whole or int(given) > most:
             self.refuse("invalid_number", f"{where}{name}", f"State a whole number up to {most}.")
             return 0
-        return int(value)
+        return int(given)
 
     def choice(
         self, source: Mapping[str, Any], name: str, *, where: str, among: Sequence[T], usual: T
