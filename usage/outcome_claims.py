@@ -1,6 +1,7 @@
 """A claim of an outcome: what it may say, and what becomes of it; pure but for its arguments."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -11,9 +12,16 @@ import msgspec
 from plans.contracts import Contract, ContractVersion
 from plans.rating import billing_period
 from plans.rating.outcomes import Assessment, assess
-from usage.ingest import TEXT_LENGTH_MAX, Fault, has_nul
+from usage.ingest import TEXT_LENGTH_MAX, Fault, MalformedBody, Rejection, has_nul
 
 _LONGEST_PERIOD: Final = timedelta(days=32)
+
+
+class TooManyClaims(Exception):
+    """One request carries more claims than are taken at once; nothing was stored."""
+
+    code = "too_many_outcomes"
+    http_status = 413
 
 
 class Claim(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -61,6 +69,48 @@ class Taken(NamedTuple):
     version: ContractVersion
     assessed: Assessment
     claimed_at: datetime
+
+
+class Received(NamedTuple):
+    """A request's claims with their places in it, and those that could not be read."""
+
+    claims: list[Claim]
+    places: list[int]
+    unreadable: list[Rejection]
+    is_single: bool
+
+
+_raws = msgspec.json.Decoder(list[msgspec.Raw])
+_claim = msgspec.json.Decoder(Claim, float_hook=Decimal)
+
+
+def read_claims(body: bytes, *, claims_max: int) -> Received:
+    """Read one claim or a list of them. Raises MalformedBody, TooManyClaims."""
+    try:
+        is_single = not body.lstrip().startswith(b"[")
+        raws = [msgspec.Raw(body)] if is_single else _raws.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise MalformedBody(f"The body is not valid JSON: {error}.") from error
+    if len(raws) > claims_max:
+        raise TooManyClaims(
+            f"The request carries {len(raws)} outcomes; at most {claims_max} are taken. Split it."
+        )
+    found = Received([], [], [], is_single)
+    for place, raw in enumerate(raws):
+        try:
+            found.claims.append(_claim.decode(raw))
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+            said = f"The claim cannot be read: {error}."
+            found.unreadable.append(Rejection(place, "", "malformed", said, _field_of(error)))
+        else:
+            found.places.append(place)
+    return found
+
+
+def _field_of(error: Exception) -> str:
+    """Return the field that a decoder's error names: `$.value`, or “missing field `id`”."""
+    found = re.search(r"`\$\.([\w.]+)|field `(\w+)`", str(error))
+    return next((name for name in found.groups() if name), "") if found else ""
 
 
 def text_fault(claim: Claim) -> Fault | None:

@@ -24,6 +24,7 @@ from usage.outcome_claims import (
     Owner,
     Subscribed,
     Taken,
+    TooManyClaims,
     digest_of,
     is_in_sample,
     take,
@@ -32,13 +33,6 @@ from usage.outcome_claims import (
 )
 
 CLAIMS_MAX: Final = 1000
-
-
-class TooManyClaims(Exception):
-    """One request carries more claims than are taken at once; nothing was stored."""
-
-    code = "too_many_outcomes"
-    http_status = 413
 
 
 class ClaimReport(NamedTuple):

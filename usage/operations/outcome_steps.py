@@ -28,30 +28,35 @@ class WrongState(OperationError):
     """The outcome does not stand where this step begins."""
 
     code = "wrong_state"
+    http_status = 409
 
 
 class WindowOver(OperationError):
     """The time to verify, or to dispute, is over."""
 
     code = "window_over"
+    http_status = 409
 
 
 class NotTheirs(OperationError):
     """The contract has someone else verify."""
 
     code = "not_theirs"
+    http_status = 403
 
 
 class ReasonMissing(OperationError):
     """Whoever decides against a claim, or on a dispute, says why."""
 
     code = "reason_missing"
+    http_status = 422
 
 
 class StepTimeRefused(OperationError):
     """The step cannot have been taken then."""
 
     code = "invalid_time"
+    http_status = 422
 
 
 class Actor(NamedTuple):
