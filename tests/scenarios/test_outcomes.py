@@ -8,6 +8,7 @@ from billing.models import Statement, StatementLine
 from billing.statements.verify import Difference, verify_statements
 from tests.fixtures.outcomes import claim, contract, next_version, settle, states, step
 from tests.fixtures.world import World, at
+from usage.models import Outcome
 
 BY_CUSTOMER = {"by": "customer", "window_hours": 45 * 24, "silence": "rejected"}
 FLAT = {"key": "platform", "model": "flat", "amount": D(30)}
@@ -27,10 +28,10 @@ def proven() -> None:
     assert [found for found in verify_statements() if isinstance(found, Difference)] == []
 
 
-def on_plan(world: World, *, start=at(2025, 10, 1)):
+def on_plan(world: World):
     customer = world.customer(workspaces=("studio",))
     plan = world.plan(prices=(FLAT,))
-    world.subscribe(customer, plan, starts_at=start)
+    world.subscribe(customer, plan, starts_at=at(2025, 10, 1))
     return plan
 
 
@@ -186,7 +187,7 @@ def test_s14_reopened_within_72_hours_is_no_resolution(world: World) -> None:
 
 
 def test_a_holdback_is_released_later_and_comes_to_the_whole_fee(world: World) -> None:
-    """20% of 12 outcomes at 10 is held back for 60 days; two are reversed, one after its release."""
+    """20% of 12 outcomes at 10 is held back for 60 days; two are reversed, one after that."""
     plan = on_plan(world)
     fee = {"kind": "per_outcome", "amount": "10", "holdback_percent": "20", "holdback_days": 60}
     contract(plan=plan, fee=fee)
@@ -220,8 +221,6 @@ def test_the_rate_of_a_sample_is_applied_to_the_rest(world: World) -> None:
     contract(plan=plan, verification=said)
     keys = names("s", 100)
     claim(*keys, at=at(2025, 10, 10))
-    from usage.models import Outcome
-
     sample = list(
         Outcome.objects.filter(is_sampled=True).order_by("key").values_list("key", flat=True)
     )
