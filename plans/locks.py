@@ -7,6 +7,8 @@ from plans.models import (
     Customer,
     Feature,
     Meter,
+    OutcomeContract,
+    OutcomeContractVersion,
     Plan,
     PlanVersion,
     Price,
@@ -70,3 +72,15 @@ def subscriptions_from(*, customer_id: int, starts_at: datetime) -> list[Subscri
 def price_override(*, override_id: int) -> PriceOverride:
     """Lock an agreed price's row."""
     return PriceOverride.objects.select_for_update(of=("self",)).get(pk=override_id)
+
+
+def contract(*, contract_id: int) -> OutcomeContract:
+    """Lock an outcome contract's row: one at a time numbers or publishes its versions."""
+    rows = OutcomeContract.objects.select_for_update(of=("self",))
+    return rows.select_related("plan", "customer").get(pk=contract_id)
+
+
+def contract_version(*, version_id: int) -> OutcomeContractVersion:
+    """Lock a version of an outcome contract; the contract's own lock comes first."""
+    rows = OutcomeContractVersion.objects.select_for_update(of=("self",))
+    return rows.select_related("contract__plan", "contract__customer").get(pk=version_id)

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from billing.statements.days import day_levels
+from billing.statements.outcome_corrections import in_two_steps, with_reversals_as_billed
 from billing.statements.upgrades import Held, given_back, held, is_fee, named_upgraded
 from billing.statements.values import (
     Billed,
@@ -234,13 +235,39 @@ def _late_lines(late: LatePeriod, *, facts: Facts, by: PricedBy) -> Iterator[Lin
     """Return what a finalised period comes to now, minus what was billed for it."""
     billed = {_billed_key(row): row for row in late.billed}
     rated = {_line_key(line): line for line in _segment_lines(late.segments, facts=facts, by=by)}
+    between = _between(late, rated, billed=billed, facts=facts, by=by)
     for key, line in rated.items():
         before = billed.get(key)
-        if line.amount != (before.amount if before else _ZERO):
+        if key in between:
+            for step, since in in_two_steps(line, between=between[key], before=before):
+                yield _correction(step, before=since, number=late.number, origin=late.origin)
+        elif line.amount != (before.amount if before else _ZERO):
             yield _correction(line, before=before, number=late.number, origin=late.origin)
     for key, before in billed.items():
         if key not in rated and before.amount:
             yield _withdrawal(before, late=late, by=by)
+
+
+def _between(
+    late: LatePeriod,
+    rated: Mapping[LineKey, Line],
+    *,
+    billed: Mapping[LineKey, Billed],
+    facts: Facts,
+    by: PricedBy,
+) -> dict[LineKey, Line]:
+    """Return the lines of outcome contracts with no more reversals than were billed."""
+    contract_lines = [line for line in rated.values() if _is_of_contract(line, by)]
+    if not contract_lines:
+        return {}
+    segments = with_reversals_as_billed(late.segments, contract_lines=contract_lines, billed=billed)
+    again = {_line_key(line): line for line in _segment_lines(segments, facts=facts, by=by)}
+    return {_line_key(line): again[_line_key(line)] for line in contract_lines}
+
+
+def _is_of_contract(line: Line, by: PricedBy) -> bool:
+    agreed = line.explanation.agreed
+    return agreed is not None and bool(by.agreed[agreed].contract)
 
 
 def _line_key(line: Line) -> LineKey:

@@ -57,6 +57,12 @@ class MayAskForJobs(_HasScope):
     scope = Scope.JOBS
 
 
+class MayClaim(_HasScope):
+    """Let keys with the scope `outcomes` pass."""
+
+    scope = Scope.OUTCOMES
+
+
 class MayRead(_HasScope):
     """Let keys with the scope `read` pass."""
 
