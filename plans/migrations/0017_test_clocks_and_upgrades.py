@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("plans", "0011_outcome_contract_rules"),
+        ("plans", "0012_credit_units_frozen"),
     ]
 
     operations = [
