@@ -119,9 +119,9 @@ class Price:
     names a dimension, its value is a service class of `classes`, whose multiplier applies.
 
     Where `credit` names a unit, every amount of the price is in credits of it (maximum and minimum
-    too), drawn from the customer's pools; each that they lack costs `beyond_credit_amount`, or stops
-    the statement where that is None. `attribution` says in which period a job's usage falls: by its
-    own time, or by when the job was completed or started.
+    too), drawn from the customer's pools; each that they lack costs `beyond_credit_amount`, or
+    stops the statement where that is None. `attribution` says in which period a job's usage falls:
+    by its own time, or by when the job was completed or started.
     """
 
     key: str
