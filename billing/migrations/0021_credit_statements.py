@@ -9,7 +9,8 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0020_spend'),
+        ("billing", "0013_faster_credit"),
+        ("billing", "0020_spend"),
         ('plans', '0009_frozen_credit_and_job_terms'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
