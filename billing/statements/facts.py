@@ -9,9 +9,11 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from django.db import connection
+from msgspec import UNSET
 
+from billing.statements.credit_facts import CreditSpan, load_credit
 from billing.statements.cutting import NoVersionInForce, Stretch, pieces, stretches
-from billing.statements.late import NOTHING_LATE, load_late
+from billing.statements.late import NOTHING_LATE, Late, load_late
 from billing.statements.reading import Priced, UsageReader
 from billing.statements.substitution import IN_FORCE, Substitution
 from billing.statements.values import Facts, Line, Segment
@@ -103,6 +105,7 @@ def load_facts(
     segments, unpriced = _segments(
         slices, periods=periods, book=TermsBook(terms, agreed), usage_until=usage_until
     )
+    credit = load_credit([credit_span(each, late=late) for each in periods], until=usage_until)
     facts = {
         period.id: Facts(
             customer=period.customer_key,
@@ -113,11 +116,19 @@ def load_facts(
             segments=tuple(segments.get(period.id, ())),
             unpriced=tuple(sorted(unpriced.get(period.id, {}).items())),
             late=late.of(period.customer_id, before=period.start),
+            credit=credit.get(period.id, UNSET),
         )
         for period in periods
         if period.id not in errors
     }
     return Loaded(facts=facts, errors=errors, terms=terms, horizon=horizon, agreed=agreed)
+
+
+def credit_span(period: Period, *, late: Late = NOTHING_LATE) -> CreditSpan:
+    """Return what of a customer's credit concerns a period and what it corrects."""
+    corrected = late.of(period.customer_id, before=period.start)
+    origins = tuple(one.origin for one in corrected)
+    return CreditSpan(period.id, period.customer_id, period.start, period.end, origins)
 
 
 # The columns of _Row. Versions that have no pin and no gap are all that most subscriptions have.

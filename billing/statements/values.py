@@ -9,7 +9,9 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
+from billing.statements.credit_values import CreditFacts, CreditPart
 from plans.rating import Adjustment, Part
 
 
@@ -88,7 +90,10 @@ class LatePeriod(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """All that a statement is built from. Times are UTC; quantities are exact."""
+    """All that a statement is built from. Times are UTC; quantities are exact.
+
+    ``credit`` is left out where the customer has none, as it was before there was credit.
+    """
 
     customer: str
     currency: str
@@ -98,6 +103,7 @@ class Facts(msgspec.Struct, frozen=True):
     segments: tuple[Segment, ...]
     unpriced: tuple[tuple[str, Decimal], ...] = ()
     late: tuple[LatePeriod, ...] = ()
+    credit: CreditFacts | UnsetType = UNSET
 
 
 class Explanation(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -107,7 +113,8 @@ class Explanation(msgspec.Struct, frozen=True, omit_defaults=True):
     ``cells`` are the dimension values whose events the line holds. An adjustment names the
     ``origin_number`` of the statement it corrects, with ``billed`` and ``rated`` amounts.
     ``phase`` is the name of the phase whose price it is, and ``agreed`` the id of the price that
-    was agreed with the customer, where it is one.
+    was agreed with the customer, where it is one. ``credit`` says what credit paid; where it names
+    a unit, the parts and adjustments are in that unit, and only the line's amount is money.
     """
 
     parts: tuple[Part, ...] = ()
@@ -119,6 +126,7 @@ class Explanation(msgspec.Struct, frozen=True, omit_defaults=True):
     rated: Decimal | None = None
     phase: str = ""
     agreed: int | None = None
+    credit: CreditPart | None = None
 
 
 class Line(msgspec.Struct, frozen=True):
