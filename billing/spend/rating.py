@@ -26,7 +26,7 @@ from billing.statements.preview import NoSubscription
 from billing.statements.values import Facts
 from plans import rating
 from plans.overrides import TermsBook
-from plans.rating.money import minus
+from plans.rating.money import EXACT, minus
 
 UNPRICED = "unpriced_usage"
 
@@ -155,7 +155,7 @@ def _take_off(rows: Mapping[int, Spend], released: Iterable[Released]) -> None:
         row = rows[job.customer_id]
         row.held = minus(row.held, job.held)
         held = minus(Decimal(row.held_by_workspace.get(job.workspace, "0")), job.held)
-        row.held_by_workspace[job.workspace] = str(held)
+        row.held_by_workspace[job.workspace] = f"{EXACT.normalize(held):f}"
         if held <= 0:
             del row.held_by_workspace[job.workspace]
 
