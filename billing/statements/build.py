@@ -229,6 +229,12 @@ def _standing(segment: Segment, *, phase: rating.Phase, by: PricedBy) -> list[_S
     return [_Standing(price, agreed) for price, agreed in found if price is not None]
 
 
+def standing_prices(segment: Segment, *, by: PricedBy) -> list[rating.Price]:
+    """Return the prices that hold in a segment as they stand in its phase, agreed ones in place."""
+    phase = _phase(by.terms[segment.version], segment.phase)
+    return [standing.price for standing in _standing(segment, phase=phase, by=by)]
+
+
 def _is_due(price: rating.Price, segment: Segment, *, zone: str) -> bool:
     """Say whether a fee that is not due in each period is due in a segment."""
     if price.once:
@@ -247,6 +253,11 @@ def _usage(price: rating.Price, usage: MeterUsage, *, segment: Segment, zone: st
         shares = tuple(quantity for _, quantity in usage.workspaces)
         return rating.Usage(cells=cells, transactions=usage.transactions, shares=shares)
     return rating.Usage(cells=cells, transactions=usage.transactions)
+
+
+def segment_share(segment: Segment, *, zone: str) -> Fraction:
+    """Return the part of its billing period that a segment is."""
+    return _share(Held(segment, segment.start, segment.end, None), zone=zone)
 
 
 def _share(each: Held, *, zone: str) -> Fraction:
