@@ -8,6 +8,12 @@ CONTINUE_DRY_RUNS = Entry(
     description="Goes on with dry runs that no worker has in hand, as where one died.",
     every_minutes=5,
 )
+RATE_SPEND = Entry(
+    name="Rate spend",
+    task="billing.tasks.sweep_spend",
+    description="Rates what customers have spent so far where usage came, and ends jobs' holds.",
+    every_seconds=2,
+)
 ENTRIES = (
     Entry(
         name="Open and draft statements",
@@ -52,4 +58,5 @@ ENTRIES = (
         crontab=(("hour", "4"), ("minute", "0"), ("day_of_week", "sunday")),
     ),
     CONTINUE_DRY_RUNS,
+    RATE_SPEND,
 )

@@ -14,10 +14,12 @@ from billing.dry_runs.running import abandoned_runs, run_dry_run
 from billing.ledger.checks import check_ledger
 from billing.locks import Scope
 from billing.models import Statement
+from billing.spend import sweeping
 from billing.statements.opening import open_statements
 from billing.statements.verify import Difference, verify_statements
 
 SECONDS_MAX = 240
+SWEEP_SECONDS_MAX = 20
 TASKS_MAX = 8
 
 
@@ -90,6 +92,12 @@ def continue_dry_runs() -> None:
     """Set workers to the dry runs that none has in hand."""
     for run_id in abandoned_runs(now=timezone.now()):
         dry_run.delay(run_id)
+
+
+@shared_task(ignore_result=True)
+def sweep_spend() -> None:
+    """Rate the spend of customers with new usage, unless another worker does."""
+    sweeping.sweep_spend(now=timezone.now(), seconds_max=SWEEP_SECONDS_MAX)
 
 
 @shared_task

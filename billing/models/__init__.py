@@ -1,7 +1,7 @@
 from billing.models.credits import CreditGrant, CreditPool, Hold, HoldSlice
 from billing.models.dry_runs import DryRun, DryRunResult
 from billing.models.ledger import LedgerAccount, LedgerEntry, LedgerTransaction, UnitOfAccount
-from billing.models.spend import Spend
+from billing.models.spend import Spend, SpendSweep
 from billing.models.statements import Statement, StatementLine
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "LedgerEntry",
     "LedgerTransaction",
     "Spend",
+    "SpendSweep",
     "Statement",
     "StatementLine",
     "UnitOfAccount",

@@ -63,6 +63,36 @@ class Spend(models.Model):
         constraints = [
             models.CheckConstraint(condition=models.Q(held__gte=0), name="spend_held_not_negative"),
         ]
+        indexes = [
+            models.Index(fields=["rated_at"], name="spend_to_rate_again"),
+            models.Index(fields=["period_end"], name="spend_period_over"),
+            models.Index(
+                fields=["rated_at"],
+                name="spend_with_problem",
+                condition=~models.Q(problem_code=""),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"spend of customer {self.customer_id}"
+
+
+class SpendSweep(models.Model):
+    """How far spend is rated: one row.
+
+    All usage that was stored below ``horizon`` is in the customers' rows, or the row says what
+    keeps it out. ``claimed_until`` is how long a worker owns the sweep.
+    """
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    horizon = models.BigIntegerField(default=0)
+    swept_at = models.DateTimeField(null=True)
+    claimed_until = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=models.Q(id=1), name="one_spend_sweep"),
+        ]
+
+    def __str__(self) -> str:
+        return f"spend is rated up to {self.horizon}"

@@ -91,7 +91,7 @@ def build(
 def _segment_lines(segments: Iterable[Segment], *, facts: Facts, by: PricedBy) -> Iterator[Line]:
     for segment in segments:
         used = {usage.meter: usage for usage in segment.usage}
-        share = _share(segment, zone=facts.zone)
+        share = segment_share(segment, zone=facts.zone)
         phase = _phase(by.terms[segment.version], segment.phase)
         for standing in _standing(segment, phase=phase, by=by):
             price = standing.price
@@ -120,6 +120,12 @@ def _standing(segment: Segment, *, phase: rating.Phase, by: PricedBy) -> list[_S
     return [_Standing(price, agreed) for price, agreed in found if price is not None]
 
 
+def standing_prices(segment: Segment, *, by: PricedBy) -> list[rating.Price]:
+    """Return the prices that hold in a segment as they stand in its phase, agreed ones in place."""
+    phase = _phase(by.terms[segment.version], segment.phase)
+    return [standing.price for standing in _standing(segment, phase=phase, by=by)]
+
+
 def _is_due(price: rating.Price, segment: Segment, *, zone: str) -> bool:
     """Say whether a fee that is not due in each period is due in a segment."""
     if price.once:
@@ -140,7 +146,8 @@ def _usage(price: rating.Price, usage: MeterUsage, *, segment: Segment, zone: st
     return rating.Usage(cells=cells, transactions=usage.transactions)
 
 
-def _share(segment: Segment, *, zone: str) -> Fraction:
+def segment_share(segment: Segment, *, zone: str) -> Fraction:
+    """Return the part of its billing period that a segment is."""
     if segment.start == segment.whole_start and segment.end == segment.whole_end:
         return _WHOLE
     part = rating.Period(segment.start, segment.end)

@@ -1,0 +1,269 @@
+"""What a job will cost: a range before it runs, from what comparable jobs used.
+
+Each comparable job's quantities are scaled to this job's input and priced on the customer's own
+plan at the margin; low, expected and high are the 10th, 50th and 90th percentile of these amounts.
+So a job that uses much of one meter and little of another counts as it was, not as its meters'
+percentiles would have it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Final, Literal, NamedTuple
+
+from billing.models import Spend
+from billing.spend.margin import MarginAmount, MarginPricer, Standing, Used
+from billing.spend.standing import standing_of
+from plans import rating
+from plans.models import Customer, JobClass, Workspace
+from plans.rating.money import EXACT, ZERO, minus, plus, times, total
+from usage.comparable import ComparableJob, PerInput, newest_jobs
+
+COMPARABLE_LEAST = 20
+STANDS_FOR = timedelta(minutes=15)
+
+Basis = Literal["customer", "class", "declared", "unknown"]
+_PERCENTILES: Final = (Decimal("0.1"), Decimal("0.5"), Decimal("0.9"))
+_COLUMN: Final = Decimal(1).scaleb(-12)
+
+
+class Range(NamedTuple):
+    """The 10th, 50th and 90th percentile."""
+
+    low: Decimal
+    expected: Decimal
+    high: Decimal
+
+
+NOTHING: Final = Range(ZERO, ZERO, ZERO)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What a job will cost in the customer's currency, exact to 12 decimals, and until when it
+    stands.
+
+    ``basis`` says what it rests on: so many ``comparable`` jobs of the customer, or of the class
+    over all customers, or what the class declares; "unknown" is an estimate of nothing. ``credits``
+    are by unit, ``quantities`` by meter, each meter's own percentiles.
+    """
+
+    currency: str
+    low: Decimal
+    expected: Decimal
+    high: Decimal
+    credits: tuple[tuple[str, Range], ...]
+    quantities: tuple[tuple[str, Range], ...]
+    basis: Basis
+    comparable: int
+    stands_until: datetime
+
+
+class _Likely(NamedTuple):
+    """Jobs that this one may turn out like, with their quantities at its input size."""
+
+    jobs: list[tuple[Used, ...]]
+    basis: Basis
+    is_sample: bool
+
+
+def estimate(
+    *,
+    customer: Customer,
+    job_class: JobClass,
+    input_size: Decimal,
+    at: datetime,
+    workspace: Workspace | None = None,
+    dimensions: Mapping[str, str] | None = None,
+    service_class: str = "",
+    spend: Spend | None = None,
+) -> Estimate:
+    """Return the range of what a job will cost on the customer's plan, on top of its usage so far.
+
+    ``dimensions`` are property values known beforehand: quantities are priced at them, and jobs
+    that had the same are preferred. ``spend`` is the customer's row where it was read already.
+    Raises NoSubscription, and RatingError where no comparable job can be priced.
+    """
+    standing = standing_of(customer=customer, at=at, spend=spend)
+    known = dict(dimensions or {})
+    likely = _likely(
+        customer=customer, job_class=job_class, input_size=input_size, known=known, at=at
+    )
+    jobs = [_at_values(job, standing, known=known, service_class=service_class)
+            for job in likely.jobs]  # fmt: skip
+    amounts = _amounts(standing, jobs, workspace=workspace.key if workspace else "")
+    return Estimate(
+        currency=customer.currency,
+        **_range(likely, [_money(each) for each in amounts])._asdict(),
+        credits=_by_key(likely, [_credits(each) for each in amounts]),
+        quantities=_by_key(likely, [_quantities(job) for job in jobs]),
+        basis=likely.basis,
+        comparable=len(amounts) if likely.is_sample else 0,
+        stands_until=min([at + STANDS_FOR, *(each.end for each in standing.segments)]),
+    )
+
+
+def _likely(
+    *,
+    customer: Customer,
+    job_class: JobClass,
+    input_size: Decimal,
+    known: Mapping[str, str],
+    at: datetime,
+) -> _Likely:
+    """Take the customer's own jobs if they are enough, then the class's, then what it declares.
+
+    Where the class declares nothing, few jobs are better than none.
+    """
+    own = newest_jobs(job_class_id=job_class.pk, customer_id=customer.pk, at=at)
+    if len(own) >= COMPARABLE_LEAST:
+        return _sample(own, "customer", input_size=input_size, known=known)
+    others = newest_jobs(job_class_id=job_class.pk, customer_id=None, at=at)
+    if len(others) >= COMPARABLE_LEAST:
+        return _sample(others, "class", input_size=input_size, known=known)
+    declared = _declared(job_class)
+    if declared:
+        return _Likely([_scaled(job, input_size) for job in declared], "declared", False)
+    if own or others:
+        basis: Basis = "customer" if own else "class"
+        return _sample(own or others, basis, input_size=input_size, known=known)
+    return _Likely([], "unknown", False)
+
+
+def _sample(
+    jobs: Sequence[ComparableJob], basis: Basis, *, input_size: Decimal, known: Mapping[str, str]
+) -> _Likely:
+    alike = [job for job in jobs if job.dimensions == known]
+    taken = alike if len(alike) >= COMPARABLE_LEAST else jobs
+    return _Likely([_scaled(job.used, input_size) for job in taken], basis, True)
+
+
+def _declared(job_class: JobClass) -> list[tuple[PerInput, ...]]:
+    """Return three jobs that use the low, the expected and the high of what the class declares."""
+    rows = list(job_class.usage.select_related("meter").order_by("id"))
+    if not rows:
+        return []
+    return [
+        tuple(
+            PerInput(row.meter.key, ("",) * len(row.meter.dimensions), getattr(row, end))
+            for row in rows
+        )
+        for end in Range._fields
+    ]
+
+
+def _scaled(used: Iterable[PerInput], input_size: Decimal) -> tuple[Used, ...]:
+    return tuple(
+        Used(each.meter, each.dimensions, _to_column(times(each.quantity, input_size)))
+        for each in used
+    )
+
+
+def _to_column(value: Decimal) -> Decimal:
+    return value.quantize(_COLUMN, rounding=ROUND_HALF_UP, context=EXACT)
+
+
+def _at_values(
+    job: tuple[Used, ...], standing: Standing, *, known: Mapping[str, str], service_class: str
+) -> tuple[Used, ...]:
+    """Return the job's quantities at the dimension values that are known beforehand."""
+    names = _dimension_names(standing, known=known, service_class=service_class)
+    if not names:
+        return job
+    moved: dict[tuple[str, tuple[str, ...]], Decimal] = {}
+    for each in job:
+        said = names.get(each.meter, ())
+        values = tuple(
+            value if place >= len(said) or said[place] is None else str(said[place])
+            for place, value in enumerate(each.dimensions)
+        )
+        key = (each.meter, values)
+        moved[key] = plus(moved.get(key, ZERO), each.quantity)
+    return tuple(Used(*key, quantity) for key, quantity in moved.items())
+
+
+def _dimension_names(
+    standing: Standing, *, known: Mapping[str, str], service_class: str
+) -> dict[str, tuple[str | None, ...]]:
+    """Return by meter the values that are known, in the order of its dimensions."""
+    found: dict[str, tuple[str | None, ...]] = {}
+    for terms in standing.by.terms.values():
+        for price in terms.prices:
+            if price.meter and price.dimensions:
+                said = dict(known)
+                if service_class and price.class_dimension:
+                    said[price.class_dimension] = service_class
+                found[price.meter] = tuple(said.get(name) for name in price.dimensions)
+    return {meter: values for meter, values in found.items() if any(v is not None for v in values)}
+
+
+def _amounts(
+    standing: Standing, jobs: Sequence[tuple[Used, ...]], *, workspace: str
+) -> list[tuple[MarginAmount, ...]]:
+    """Price each job; leave out those that the plan cannot price unless that is all of them."""
+    meters = {each.meter for job in jobs for each in job}
+    pricer = MarginPricer(standing, meters=meters, workspace=workspace)
+    priced: dict[tuple[Used, ...], tuple[MarginAmount, ...] | None] = {}
+    refusal: rating.RatingError | None = None
+    for job in jobs:
+        if job not in priced:
+            try:
+                priced[job] = pricer.amounts(job)
+            except rating.RatingError as error:
+                priced[job], refusal = None, error
+    found = [amounts for job in jobs if (amounts := priced[job]) is not None]
+    if refusal and not found:
+        raise refusal
+    return found
+
+
+def _money(amounts: Iterable[MarginAmount]) -> Decimal:
+    return total(amount.exact for amount in amounts if not amount.credit)
+
+
+def _credits(amounts: Iterable[MarginAmount]) -> dict[str, Decimal]:
+    found: dict[str, Decimal] = {}
+    for amount in amounts:
+        if amount.credit:
+            found[amount.credit] = plus(found.get(amount.credit, ZERO), amount.exact)
+    return found
+
+
+def _quantities(job: Iterable[Used]) -> dict[str, Decimal]:
+    found: dict[str, Decimal] = {}
+    for each in job:
+        found[each.meter] = plus(found.get(each.meter, ZERO), each.quantity)
+    return found
+
+
+def _by_key(
+    likely: _Likely, each: Sequence[Mapping[str, Decimal]]
+) -> tuple[tuple[str, Range], ...]:
+    keys = sorted({key for one in each for key in one})
+    return tuple((key, _range(likely, [one.get(key, ZERO) for one in each])) for key in keys)
+
+
+def _range(likely: _Likely, values: Sequence[Decimal]) -> Range:
+    """Return the range of what jobs came to; three declared ones are the range themselves."""
+    if not values:
+        return NOTHING
+    ordered = sorted(values)
+    if likely.is_sample:
+        return Range(*(_to_column(percentile(ordered, share)) for share in _PERCENTILES))
+    return Range(
+        *(_to_column(value) for value in (ordered[0], ordered[len(ordered) // 2], ordered[-1]))
+    )
+
+
+def percentile(ordered: Sequence[Decimal], share: Decimal) -> Decimal:
+    """Return a percentile of values in order, between two of them in proportion.
+
+    As PostgreSQL's percentile_cont.
+    """
+    place = share * (len(ordered) - 1)
+    below = int(place)
+    value = ordered[below]
+    if place == below:
+        return value
+    return plus(value, times(minus(ordered[below + 1], value), place - below))
