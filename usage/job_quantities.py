@@ -5,16 +5,18 @@ A quantity is of a meter and of a combination of its dimension values. Stored th
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import ROUND_CEILING, Decimal
+from decimal import Decimal
+from fractions import Fraction
+from math import ceil
 from typing import Any, Final
 
-from plans.rating.money import ZERO, minus, plus, total
+from plans.rating.money import ZERO, minus, plus, times, total
 
 Cell = tuple[str, tuple[str, ...]]
 Quantities = Mapping[Cell, Decimal]
 Stored = list[list[Any]]
 
-_FINEST: Final = Decimal("0.000000000001")
+_FINEST: Final = 10**12
 
 
 def stored(quantities: Quantities) -> Stored:
@@ -68,6 +70,9 @@ def to_hold(expected: Quantities, reported: Quantities) -> dict[Cell, Decimal]:
     for (meter, values), quantity in expected.items():
         left = minus(wanted[meter], seen.get(meter, ZERO))
         if left > 0:
-            part = quantity * left / wanted[meter]
-            rest[meter, values] = part.quantize(_FINEST, rounding=ROUND_CEILING)
+            rest[meter, values] = _part(quantity, Fraction(left) / Fraction(wanted[meter]))
     return added(reported, rest)
+
+
+def _part(quantity: Decimal, share: Fraction) -> Decimal:
+    return times(Decimal(ceil(Fraction(quantity) * share * _FINEST)), Decimal(1).scaleb(-12))

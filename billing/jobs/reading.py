@@ -53,6 +53,7 @@ class Account(NamedTuple):
     day_start: datetime | None
     day_jobs: dict[str, int]
     day_spent_before: Decimal
+    rated_at: datetime | None
     unpaid: Decimal
     budgets: tuple[BudgetRow, ...]
     known_digest: str | None
@@ -65,7 +66,7 @@ _READ = """
 SELECT c.id, c.key, c.currency, c.time_zone, o.workspace_id, coalesce(w.key, ''), k.id,
     k.silence_seconds, u.version_id, s.spent, s.by_workspace, s.usage, s.period_start,
     s.period_end, s.held, s.held_by_workspace, s.pending, s.running, s.running_by_class,
-    s.hour_start, s.hour_jobs, s.day_start, s.day_jobs, s.day_spent_before,
+    s.hour_start, s.hour_jobs, s.day_start, s.day_jobs, s.day_spent_before, s.rated_at,
     CASE WHEN s.unpaid > 0 AND NOT EXISTS (
         SELECT FROM billing_statement f WHERE f.customer_id = c.id AND f.status = 'finalised'
         AND f.period_end > s.unpaid_at) THEN s.unpaid ELSE 0 END,
@@ -139,26 +140,22 @@ def _make_spend(subject: str) -> None:
         cursor.execute(_MAKE, [subject])
         found = cursor.fetchone()
     if found is None:
-        raise UnknownSubject(
-            f"No customer or workspace has the key “{subject}”.", field="subject"
-        )
+        raise UnknownSubject(f"No customer or workspace has the key “{subject}”.", field="subject")
     Spend.objects.bulk_create([Spend(customer_id=found[0])], ignore_conflicts=True)
 
 
-_JSON = (10, 15, 16, 18, 20, 22)
+_JSON = (10, 15, 16, 18, 20, 22)  # The columns of counts, amounts and quantities.
 
 
-def _account(
-    row: tuple[Any, ...], *, subject: str, job_class: str, parent: UUID | None
-) -> Account:
+def _account(row: tuple[Any, ...], *, subject: str, job_class: str, parent: UUID | None) -> Account:
     values = list(row)
     for place in _JSON:
         values[place] = json.loads(values[place])
-    values[25] = tuple(
+    values[26] = tuple(
         BudgetRow(workspace, Decimal(amount), stops, percent, most)
-        for workspace, amount, stops, percent, most in json.loads(values[25])
+        for workspace, amount, stops, percent, most in json.loads(values[26])
     )
-    values[27] = None if values[27] is None else json.loads(values[27])
+    values[28] = None if values[28] is None else json.loads(values[28])
     account = Account(*values)
     if account.class_id is None:
         raise UnknownJobClass(f"There is no job class “{job_class}”.", field="job_class")

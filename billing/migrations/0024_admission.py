@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0020_spend'),
+        ('billing', '0025_spend_sweep'), ('usage', '0009_job_holds'),
     ]
 
     operations = [

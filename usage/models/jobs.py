@@ -22,10 +22,9 @@ class Job(models.Model):
     """One unit of work that was admitted, under the key by which its service asked.
 
     ``public_id`` is what addresses name it by. Money is in the customer's currency: the estimate at
-    admission, ``held`` (what is reserved now, zero once its usage is rated), and ``amount``, what
-    it came to. ``service_credit`` is what is
-    given back of that. ``silent_at`` is when it expires unless it reports. ``parent`` is the job whose step
-    it is.
+    admission, ``held`` (what is reserved now, zero once its usage is rated), ``amount``, what it
+    came to, and ``service_credit``, what is given back of that. ``silent_at`` is when it expires
+    unless it reports. ``parent`` is the job whose step it is.
     """
 
     class State(models.TextChoices):
@@ -169,6 +168,7 @@ class JobUsage(models.Model):
     key = models.CharField(max_length=200)
     type = models.CharField(max_length=200)
     time = models.DateTimeField()
+    until = models.DateTimeField(null=True, help_text="The end of usage that lasted.")
     properties = models.JSONField()
     billed = models.BooleanField(null=True, help_text="Null while the job runs.")
 
