@@ -7,57 +7,21 @@ percentiles would have it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import ROUND_HALF_UP, Decimal
-from typing import Final, Literal, NamedTuple
+from decimal import Decimal
+from typing import NamedTuple
 
+from billing.estimates.values import Basis, Estimate, Range, ends_of, range_of, to_column
 from billing.models import Spend
 from billing.spend.margin import MarginAmount, MarginPricer, Standing, Used
 from billing.spend.standing import standing_of
 from plans import rating
 from plans.models import Customer, JobClass, Workspace
-from plans.rating.money import EXACT, ZERO, minus, plus, times, total
+from plans.rating.money import ZERO, plus, times, total
 from usage.comparable import ComparableJob, PerInput, newest_jobs
 
 COMPARABLE_LEAST = 20
 STANDS_FOR = timedelta(minutes=15)
-
-Basis = Literal["customer", "class", "declared", "unknown"]
-_PERCENTILES: Final = (Decimal("0.1"), Decimal("0.5"), Decimal("0.9"))
-_COLUMN: Final = Decimal(1).scaleb(-12)
-
-
-class Range(NamedTuple):
-    """The 10th, 50th and 90th percentile."""
-
-    low: Decimal
-    expected: Decimal
-    high: Decimal
-
-
-NOTHING: Final = Range(ZERO, ZERO, ZERO)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
-    """What a job will cost in the customer's currency, exact to 12 decimals, and until when it
-    stands.
-
-    ``basis`` says what it rests on: so many ``comparable`` jobs of the customer, or of the class
-    over all customers, or what the class declares; "unknown" is an estimate of nothing. ``credits``
-    are by unit, ``quantities`` by meter, each meter's own percentiles.
-    """
-
-    currency: str
-    low: Decimal
-    expected: Decimal
-    high: Decimal
-    credits: tuple[tuple[str, Range], ...]
-    quantities: tuple[tuple[str, Range], ...]
-    basis: Basis
-    comparable: int
-    stands_until: datetime
 
 
 class _Likely(NamedTuple):
@@ -155,13 +119,9 @@ def _declared(job_class: JobClass) -> list[tuple[PerInput, ...]]:
 
 def _scaled(used: Iterable[PerInput], input_size: Decimal) -> tuple[Used, ...]:
     return tuple(
-        Used(each.meter, each.dimensions, _to_column(times(each.quantity, input_size)))
+        Used(each.meter, each.dimensions, to_column(times(each.quantity, input_size)))
         for each in used
     )
-
-
-def _to_column(value: Decimal) -> Decimal:
-    return value.quantize(_COLUMN, rounding=ROUND_HALF_UP, context=EXACT)
 
 
 def _at_values(
@@ -245,25 +205,4 @@ def _by_key(
 
 
 def _range(likely: _Likely, values: Sequence[Decimal]) -> Range:
-    """Return the range of what jobs came to; three declared ones are the range themselves."""
-    if not values:
-        return NOTHING
-    ordered = sorted(values)
-    if likely.is_sample:
-        return Range(*(_to_column(percentile(ordered, share)) for share in _PERCENTILES))
-    return Range(
-        *(_to_column(value) for value in (ordered[0], ordered[len(ordered) // 2], ordered[-1]))
-    )
-
-
-def percentile(ordered: Sequence[Decimal], share: Decimal) -> Decimal:
-    """Return a percentile of values in order, between two of them in proportion.
-
-    As PostgreSQL's percentile_cont.
-    """
-    place = share * (len(ordered) - 1)
-    below = int(place)
-    value = ordered[below]
-    if place == below:
-        return value
-    return plus(value, times(minus(ordered[below + 1], value), place - below))
+    return range_of(values) if likely.is_sample else ends_of(values)

@@ -26,7 +26,7 @@ from billing.statements.preview import NoSubscription
 from billing.statements.values import Facts
 from plans import rating
 from plans.overrides import TermsBook
-from plans.rating.money import minus
+from plans.rating.money import EXACT, minus
 
 UNPRICED = "unpriced_usage"
 
@@ -71,18 +71,34 @@ def rate_spend(*, customer_ids: Collection[int], now: datetime) -> SpendReport:
     keeps its amounts and holds. What a later reading wrote stays. No transaction may be open: it
     would hold back the horizon.
     """
+    rated, problems = _read(customer_ids, now=now)
+    return _write(rated, problems, now=now)
+
+
+def read_spend(row: Spend, *, now: datetime) -> None:
+    """Put what a customer's period comes to now into its row, and store nothing."""
+    rated, problems = _read([row.pk], now=now)
+    for one in rated.values():
+        _take_up(row, one, now=now)
+    for problem in problems.values():
+        _note(row, problem, now=now)
+
+
+def note_problem(customer_id: int, problem: Problem, *, now: datetime) -> SpendReport:
+    """Say on a customer's row why it could not be rated; its amounts and holds stay."""
+    return _write({}, {customer_id: problem}, now=now)
+
+
+def _read(
+    customer_ids: Collection[int], *, now: datetime
+) -> tuple[dict[int, RatedSpend], dict[int, Problem]]:
     periods = running_periods(customer_ids=customer_ids, now=now)
     loaded = load_facts(list(periods.values()), usage_until=now)
     rated, problems = _rated(loaded, periods=periods, now=now)
     for customer_id in set(customer_ids) - periods.keys():
         message = f"There is no subscription at {now:%Y-%m-%d %H:%M} UTC."
         problems[customer_id] = Problem(NoSubscription.code, message)
-    return _write(rated, problems, now=now)
-
-
-def note_problem(customer_id: int, problem: Problem, *, now: datetime) -> SpendReport:
-    """Say on a customer's row why it could not be rated; its amounts and holds stay."""
-    return _write({}, {customer_id: problem}, now=now)
+    return rated, problems
 
 
 def _rated(
@@ -139,7 +155,7 @@ def _take_off(rows: Mapping[int, Spend], released: Iterable[Released]) -> None:
         row = rows[job.customer_id]
         row.held = minus(row.held, job.held)
         held = minus(Decimal(row.held_by_workspace.get(job.workspace, "0")), job.held)
-        row.held_by_workspace[job.workspace] = str(held)
+        row.held_by_workspace[job.workspace] = f"{EXACT.normalize(held):f}"
         if held <= 0:
             del row.held_by_workspace[job.workspace]
 
