@@ -48,7 +48,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allowance:
-    """A hard cap: a price's included quantity, what of it is used or held, and when it begins anew."""
+    """A hard cap: a price's included quantity, what of it is used or held, when it begins anew."""
 
     price: str
     most: Decimal

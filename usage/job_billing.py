@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from plans.rating.job_terms import JobTerms
@@ -75,7 +76,7 @@ def cut(span: Span, *, bounds: Collection[datetime]) -> list[tuple[Span, Fractio
     whole = _microseconds(span)
     return [
         (part, Fraction(_microseconds(part), whole))
-        for part in (Span(*pair) for pair in zip(edges, edges[1:], strict=False))
+        for part in (Span(*pair) for pair in pairwise(edges))
     ]
 
 

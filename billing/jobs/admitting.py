@@ -14,19 +14,13 @@ from uuid import uuid4
 
 from django.db import connection, transaction
 
-from billing.estimating import Estimate, estimate
+from billing.estimates.values import Estimate
+from billing.estimating import estimate
 from billing.jobs.answers import job_answer
 from billing.jobs.asking import JobRequest, digest_of
 from billing.jobs.credit import free_credit, hold_credit
 from billing.jobs.errors import CannotBePriced, KeyReused, NotAdmitted, WrongState
-from billing.jobs.money import (
-    LOOSE,
-    Priced,
-    customer_of,
-    price_pending,
-    spend_of,
-    standing_for,
-)
+from billing.jobs.money import customer_of, spend_of, standing_for
 from billing.jobs.own_usage import job_properties, own_quantities, version_terms
 from billing.jobs.reading import Account, read_account
 from billing.jobs.rules import (
@@ -40,6 +34,7 @@ from billing.jobs.rules import (
     windows,
 )
 from billing.spend.margin import Standing
+from billing.spend.pending import LOOSE, Priced, price_pending
 from plans import rating
 from plans.models import JobClass, Workspace
 from plans.rating.money import ZERO, minus

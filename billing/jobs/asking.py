@@ -21,7 +21,7 @@ class JobRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, froze
     subject: _Text
     job_class: _Text
     service_class: str = ""
-    input_size: Annotated[Decimal, msgspec.Meta(ge=0, lt=10**18)] = Decimal(1)
+    input_size: Decimal = Decimal(1)
     dimensions: dict[str, str] = {}
     features: tuple[str, ...] = ()
     parent: UUID | None = None

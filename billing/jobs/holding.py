@@ -3,9 +3,9 @@
 from datetime import datetime
 from decimal import Decimal
 
-from billing.jobs.money import Priced, price_pending
 from billing.models import Spend
 from billing.spend.margin import Standing
+from billing.spend.pending import Priced, price_pending
 from billing.spend.standing import standing_of
 from billing.statements.preview import NoSubscription
 from plans import rating

@@ -10,10 +10,10 @@ from django.db import connection
 
 from billing.jobs.errors import InvalidReport, KeyReused
 from billing.jobs.holding import find_standing, hold_for
-from billing.jobs.money import LOOSE, price_pending
 from billing.jobs.own_usage import SOURCE, version_terms
 from billing.jobs.steps import Step
 from billing.spend.margin import Standing
+from billing.spend.pending import LOOSE, price_pending
 from plans.rating.money import ZERO, minus
 from usage.ingest import CloudEvent, find_fault, has_nul
 from usage.job_metering import Reported, meter_reports
@@ -116,7 +116,7 @@ def _store(found: Step, reports: Sequence[Report], *, attempt: int) -> set[str]:
         }
         for each in reports
     ]
-    values = {
+    values: dict[str, Any] = {
         "rows": _encoder.encode(rows).decode(),
         "job": found.job.pk,
         "attempt": attempt,

@@ -16,10 +16,10 @@ from billing.jobs.credit import release_credit
 from billing.jobs.events import store_events
 from billing.jobs.holding import count_ended, find_standing, hold_for
 from billing.jobs.life import finish_attempt, running_attempt
-from billing.jobs.money import price_pending
 from billing.jobs.own_usage import job_properties, own_quantities, version_terms
 from billing.jobs.reporting import Report, billable, take_reports
 from billing.jobs.steps import RUNS, Step, answer_of, step
+from billing.spend.pending import price_pending
 from plans.rating.job_terms import JobTerms
 from plans.rating.money import ZERO, minus
 from usage.job_billing import Attempt, billed_attempts, is_billed_itself
@@ -79,7 +79,10 @@ def cancel(
     at: datetime | None = None,
     now: datetime,
 ) -> dict[str, Any]:
-    """End a job that somebody called off. Raises UnknownJob, WrongState, KeyReused, InvalidReport."""
+    """End a job that somebody called off.
+
+    Raises UnknownJob, WrongState, KeyReused, InvalidReport.
+    """
     return _end(
         job_id, state=Job.State.CANCELLED, reason=reason, reports=reports, key=key or "cancel",
         at=at, now=now,
@@ -87,7 +90,7 @@ def cancel(
 
 
 def expire(*, job_id: UUID, now: datetime) -> bool:
-    """End a job that fell silent; False where it reported meanwhile, or ended. Raises UnknownJob."""
+    """End a job that fell silent; False where it reported meanwhile, or ended."""
     with step(
         job_id=job_id, kind="expired", key="expire", digest="", at=now, now=now,
         states=tuple(Job.State.values),
@@ -204,7 +207,7 @@ def _xid() -> int:
 
 def _remember(job: Job, used: dict[Cell, Decimal]) -> None:
     """Keep what the job used for each unit of its input: estimates rest on it."""
-    if not job.input_size:
+    if not job.input_size or job.ended_at is None:
         return
     JobQuantity.objects.bulk_create(
         JobQuantity(

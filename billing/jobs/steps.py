@@ -67,7 +67,7 @@ def step(
             raise WrongState(_wrong(found.job, kind), state=found.job.state)
         _check_time(found)
         yield found
-        if key:
+        if key and found.answer:
             _keep(found, kind=kind, key=key, digest=digest)
 
 
