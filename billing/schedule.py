@@ -14,6 +14,12 @@ RATE_SPEND = Entry(
     description="Rates what customers have spent so far where usage came, and ends jobs' holds.",
     every_seconds=2,
 )
+EXPIRE_JOBS = Entry(
+    name="Expire silent jobs",
+    task="billing.tasks.expire_jobs",
+    description="Ends jobs that report nothing any more, and bills what they reported.",
+    every_minutes=1,
+)
 ENTRIES = (
     Entry(
         name="Open and draft statements",
@@ -59,4 +65,5 @@ ENTRIES = (
     ),
     CONTINUE_DRY_RUNS,
     RATE_SPEND,
+    EXPIRE_JOBS,
 )

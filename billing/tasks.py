@@ -11,6 +11,7 @@ from billing import runs
 from billing.credits.expiring import expire_grants
 from billing.credits.holding import expire_holds
 from billing.dry_runs.running import abandoned_runs, run_dry_run
+from billing.jobs.sweeping import PAGE, expire_silent
 from billing.ledger.checks import check_ledger
 from billing.locks import Scope
 from billing.models import Statement
@@ -98,6 +99,13 @@ def continue_dry_runs() -> None:
 def sweep_spend() -> None:
     """Rate the spend of customers with new usage, unless another worker does."""
     sweeping.sweep_spend(now=timezone.now(), seconds_max=SWEEP_SECONDS_MAX)
+
+
+@shared_task
+def expire_jobs() -> None:
+    """End the jobs that fell silent; what is left after a page is found by the next run."""
+    while expire_silent(now=timezone.now()).expired == PAGE:
+        pass
 
 
 @shared_task

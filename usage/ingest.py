@@ -95,7 +95,7 @@ class Received(NamedTuple):
     is_single: bool
 
 
-def _number(text: str) -> Decimal:
+def exact_number(text: str) -> Decimal:
     """Read a JSON number; PostgreSQL's jsonb could not hold one of absurd size."""
     value = Decimal(text)
     if len(text) > _NUMBER_LENGTH_MAX or abs(value.adjusted()) > _NUMBER_LENGTH_MAX:
@@ -103,10 +103,10 @@ def _number(text: str) -> Decimal:
     return value
 
 
-_batch = msgspec.json.Decoder(list[_ReceivedEvent], float_hook=_number)
-_single = msgspec.json.Decoder(_ReceivedEvent, float_hook=_number)
+_batch = msgspec.json.Decoder(list[_ReceivedEvent], float_hook=exact_number)
+_single = msgspec.json.Decoder(_ReceivedEvent, float_hook=exact_number)
 _raw_batch = msgspec.json.Decoder(list[msgspec.Raw])
-_anything = msgspec.json.Decoder(Any, float_hook=_number)
+_anything = msgspec.json.Decoder(Any, float_hook=exact_number)
 
 
 def read_body(body: bytes, *, events_max: int) -> Received:

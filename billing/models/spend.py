@@ -18,7 +18,9 @@ class Spend(models.Model):
     ``usage`` holds the period's quantities by price and dimension values as canonical JSON, to
     price a job at the margin; ``horizon`` is the transaction horizon at which they were read: what
     was stored since is not in. ``spent`` is money, all lines of the period; ``usage_spent`` leaves
-    fees out; ``by_workspace`` splits the latter. Day and hour are the customer's local ones.
+    fees out; ``by_workspace`` splits the latter.
+    ``held`` is what ``pending`` comes to on top of ``usage``: all of it together, since the price
+    of one job may depend on the others. Day and hour are the customer's local ones.
     """
 
     customer = models.OneToOneField(
@@ -36,6 +38,11 @@ class Spend(models.Model):
     problem = models.TextField(blank=True, default="")
 
     held = money_field(default=Decimal(0))
+    pending = models.JSONField(
+        default=list,
+        help_text="What all jobs together hold or have used that is not rated yet: [meter,"
+        " dimension values, quantity] each.",
+    )
     held_by_workspace = models.JSONField(default=dict)
     running = models.PositiveIntegerField(default=0)
     running_by_class = models.JSONField(default=dict)
@@ -46,6 +53,11 @@ class Spend(models.Model):
     day_spent_before = money_field(
         default=Decimal(0), help_text="What the period had come to when the day began."
     )
+
+    unpaid = money_field(
+        default=Decimal(0), help_text="What jobs cost above their hold, where that stops new ones."
+    )
+    unpaid_at = models.DateTimeField(null=True, help_text="When the last of these jobs ended.")
 
     class Meta:
         constraints = [

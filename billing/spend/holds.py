@@ -16,6 +16,7 @@ class Released(NamedTuple):
     customer_id: int
     workspace: str
     held: Decimal
+    quantities: str
 
 
 # Usage that lies ahead of the reading is not in it, though its transaction has ended.
@@ -23,7 +24,8 @@ _RELEASE = """
 WITH n AS (
     SELECT * FROM unnest(%(customers)s::bigint[], %(horizons)s::bigint[]) AS n (id, horizon)),
 known AS (
-    SELECT j.id, j.customer_id, j.held, j.public_id, coalesce(w.key, '') AS workspace
+    SELECT j.id, j.customer_id, j.held, j.public_id, j.held_quantities,
+        coalesce(w.key, '') AS workspace
     FROM n JOIN usage_job j ON j.customer_id = n.id AND j.settled_xid < n.horizon
     LEFT JOIN plans_workspace w ON w.id = j.workspace_id
     WHERE j.settled_at IS NOT NULL AND j.rated_at IS NULL
@@ -32,7 +34,8 @@ known AS (
     ORDER BY j.id FOR UPDATE OF j)
 UPDATE usage_job j SET held = 0, rated_at = %(now)s
 FROM known WHERE j.id = known.id
-RETURNING j.id, known.public_id::text, known.customer_id, known.workspace, known.held
+RETURNING j.id, known.public_id::text, known.customer_id, known.workspace, known.held,
+    known.held_quantities::text
 """
 
 

@@ -5,6 +5,7 @@ amount that is written, so its hold ends in the same transaction: *spent + held*
 what is owed.
 """
 
+import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,6 +18,7 @@ from django.db import transaction
 from billing.locks import lock_spend
 from billing.models import Spend
 from billing.spend.holds import Released, release_holds
+from billing.spend.pending import hold_again
 from billing.spend.periods import running_periods
 from billing.spend.storing import store_spend
 from billing.spend.values import Spent, running_segments, spent_of, usage_text
@@ -25,8 +27,10 @@ from billing.statements.facts import Loaded, Period, load_facts
 from billing.statements.preview import NoSubscription
 from billing.statements.values import Facts
 from plans import rating
+from plans.models import Customer
 from plans.overrides import TermsBook
 from plans.rating.money import EXACT, minus
+from usage.job_quantities import read, stored, without
 
 UNPRICED = "unpriced_usage"
 
@@ -144,6 +148,7 @@ def _write(
         _take_off(rows, released)
         for customer_id, one in found.items():
             _take_up(rows[customer_id], one, now=now)
+            hold_again(rows[customer_id], customer=_customer(one.period), at=now)
         for customer_id, problem in problems.items():
             _note(rows[customer_id], problem, now=now)
         store_spend([rows[key] for key in (*found, *problems)])
@@ -153,11 +158,23 @@ def _write(
 def _take_off(rows: Mapping[int, Spend], released: Iterable[Released]) -> None:
     for job in released:
         row = rows[job.customer_id]
-        row.held = minus(row.held, job.held)
+        gone = read(json.loads(job.quantities))
+        row.pending = stored(without(read(row.pending), gone))
         held = minus(Decimal(row.held_by_workspace.get(job.workspace, "0")), job.held)
         row.held_by_workspace[job.workspace] = f"{EXACT.normalize(held):f}"
         if held <= 0:
             del row.held_by_workspace[job.workspace]
+
+
+def _customer(period: Period) -> Customer:
+    """Return a period's customer as pricing asks for it, without another query."""
+    return Customer(
+        id=period.customer_id,
+        key=period.customer_key,
+        name=period.customer_key,
+        currency=period.currency,
+        time_zone=period.zone,
+    )
 
 
 def _take_up(row: Spend, one: RatedSpend, *, now: datetime) -> None:

@@ -18,6 +18,7 @@ _COLUMNS = {
     "rated_at": "timestamptz",
     "problem_code": "text",
     "problem": "text",
+    "pending": "jsonb",
     "held": "numeric",
     "held_by_workspace": "jsonb",
     "day_start": "timestamptz",

@@ -68,7 +68,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ('django_celery_beat', '0019_alter_periodictasks_options'),
         ('plans', '0011_outcome_contract_rules'),
-        ("usage", "0007_jobs"),
+        ("usage", "0009_job_holds"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -86,7 +86,7 @@ def ingest(events: Sequence[CloudEvent], *, now: datetime) -> IngestReport:
         raise TooManyEvents(f"At most {batch_events_max()} events are taken at once.")
     if not events:
         return IngestReport(0, 0, ())
-    types = _load_types({event.type for event in events})
+    types = load_types({event.type for event in events})
     span = accepted_span(now=now)
     rows = find_sound_rows(events, types=types, span=span)
     new = None if rows is None else _store_sound(rows, now=now)
@@ -155,7 +155,7 @@ def _set_aside(batch: _Batch, index: int, event: CloudEvent, fault: Fault | None
         batch.rejected.append(Rejection(index, event.id, *fault))
 
 
-def _load_types(types: set[str]) -> dict[str, TypeRules]:
+def load_types(types: set[str]) -> dict[str, TypeRules]:
     """Return what each event type's meters ask; one cheap query, never out of date."""
     with connection.cursor() as cursor:
         cursor.execute(sql.METERS_OF_TYPES, [_json_list(types)])

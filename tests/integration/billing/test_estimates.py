@@ -14,7 +14,7 @@ from billing.spend.rating import rate_spend
 from billing.statements.preview import NoSubscription
 from plans.models import Budget, Customer, JobClass, JobClassUsage
 from plans.rating import RatingError
-from tests.fixtures.jobs import finished_job
+from tests.fixtures.finished_jobs import finished_job
 from tests.fixtures.world import World, at
 from usage.models import Job
 from usage.operations.api_keys import issue_key

@@ -21,6 +21,7 @@ from plans.models import Budget, Customer, JobClass
 from tests.fixtures.usage import wait_for_horizon
 from tests.fixtures.world import World, at
 from usage.horizon import current_horizon
+from usage.job_quantities import added, read, stored
 from usage.models import Job, JobUsage
 from usage.operations.api_keys import issue_key
 
@@ -52,6 +53,7 @@ def settled_job(customer: Customer, *, held: str, xid: int | None = None, **said
         job_class=job_class,
         state=Job.State.SUCCEEDED,
         held=D(held),
+        held_quantities=[["", [], held]],
         admitted_at=NOW,
         silent_at=NOW,
         ended_at=NOW,
@@ -61,6 +63,7 @@ def settled_job(customer: Customer, *, held: str, xid: int | None = None, **said
     )
     row, _ = Spend.objects.get_or_create(customer=customer)
     row.held += D(held)
+    row.pending = stored(added(read(row.pending), read(job.held_quantities)))
     workspace = said["workspace"].key if "workspace" in said else ""
     before = D(row.held_by_workspace.get(workspace, "0"))
     row.held_by_workspace[workspace] = str(before + D(held))

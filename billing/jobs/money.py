@@ -1,0 +1,36 @@
+"""A customer's account as pricing asks for it, without another query."""
+
+from datetime import datetime
+
+from billing.jobs.reading import Account
+from billing.models import Spend
+from billing.spend.margin import Standing
+from billing.spend.standing import standing_of
+from plans.models import Customer
+
+
+def customer_of(account: Account) -> Customer:
+    """Return the customer as pricing asks for it, without another query."""
+    return Customer(
+        id=account.customer_id,
+        key=account.customer,
+        name=account.customer,
+        currency=account.currency,
+        time_zone=account.zone,
+    )
+
+
+def spend_of(account: Account) -> Spend:
+    """Return the row of spend as pricing asks for it, without another query."""
+    return Spend(
+        customer_id=account.customer_id,
+        usage=account.usage,
+        rated_at=account.rated_at,
+        period_start=account.period_start,
+        period_end=account.period_end,
+    )
+
+
+def standing_for(account: Account, *, at: datetime) -> Standing:
+    """Return what the customer has used, and on which terms. Raises NoSubscription, RatingError."""
+    return standing_of(customer=customer_of(account), at=at, spend=spend_of(account))
