@@ -3,7 +3,16 @@
 from collections.abc import Collection
 from datetime import datetime
 
-from plans.models import Feature, Meter, Plan, PlanVersion, Price, PriceOverride, Subscription
+from plans.models import (
+    Budget,
+    Feature,
+    Meter,
+    Plan,
+    PlanVersion,
+    Price,
+    PriceOverride,
+    Subscription,
+)
 
 
 def plan(*, plan_id: int) -> Plan:
@@ -56,3 +65,9 @@ def subscriptions_from(*, customer_id: int, starts_at: datetime) -> list[Subscri
 def price_override(*, override_id: int) -> PriceOverride:
     """Lock an agreed price's row."""
     return PriceOverride.objects.select_for_update(of=("self",)).get(pk=override_id)
+
+
+def budget_of(*, customer_id: int, workspace_id: int | None) -> Budget | None:
+    """Lock the budget of a customer, or of one of its workspaces; None where there is none."""
+    rows = Budget.objects.filter(customer_id=customer_id, workspace_id=workspace_id)
+    return rows.select_for_update(of=("self",)).first()

@@ -1,21 +1,36 @@
+from billing.models.alerts import BudgetAlert, SpendDay
 from billing.models.credits import CreditGrant, CreditPool, Hold, HoldSlice
 from billing.models.dry_runs import DryRun, DryRunResult
 from billing.models.ledger import LedgerAccount, LedgerEntry, LedgerTransaction, UnitOfAccount
 from billing.models.spend import Spend
 from billing.models.statements import Statement, StatementLine
+from billing.models.webhooks import (
+    EventType,
+    WebhookAttempt,
+    WebhookDelivery,
+    WebhookEndpoint,
+    WebhookEvent,
+)
 
 __all__ = [
+    "BudgetAlert",
     "CreditGrant",
     "CreditPool",
     "DryRun",
     "DryRunResult",
+    "EventType",
     "Hold",
     "HoldSlice",
     "LedgerAccount",
     "LedgerEntry",
     "LedgerTransaction",
     "Spend",
+    "SpendDay",
     "Statement",
     "StatementLine",
     "UnitOfAccount",
+    "WebhookAttempt",
+    "WebhookDelivery",
+    "WebhookEndpoint",
+    "WebhookEvent",
 ]

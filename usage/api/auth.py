@@ -63,6 +63,12 @@ class MayRead(_HasScope):
     scope = Scope.READ
 
 
+class MaySetBudgets(_HasScope):
+    """Let keys with the scope `budgets` pass."""
+
+    scope = Scope.BUDGETS
+
+
 class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """Describe the API key in the OpenAPI document."""
 

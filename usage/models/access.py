@@ -12,6 +12,7 @@ class Scope(models.TextChoices):
     INGEST = "ingest", "Post usage events"
     JOBS = "jobs", "Ask for admission of jobs"
     READ = "read", "Read customers, usage and statements"
+    BUDGETS = "budgets", "Set budgets of customers"
 
 
 class ApiKey(models.Model):

@@ -98,6 +98,11 @@ class Job(models.Model):
                 name="job_unrated",
                 condition=models.Q(settled_at__isnull=False, rated_at=None),
             ),
+            models.Index(
+                fields=["settled_xid"],
+                name="job_settled",
+                condition=models.Q(settled_xid__isnull=False),
+            ),
             models.Index(fields=["customer", "-id"], name="job_of_customer"),
             models.Index(
                 fields=["customer", "job_class", "-ended_at"],
