@@ -3,6 +3,8 @@
 from collections.abc import Collection
 from datetime import datetime
 
+from django.db.models import Q
+
 from plans.models import (
     Budget,
     Feature,
@@ -69,5 +71,12 @@ def price_override(*, override_id: int) -> PriceOverride:
 
 def budget_of(*, customer_id: int, workspace_id: int | None) -> Budget | None:
     """Lock the budget of a customer, or of one of its workspaces; None where there is none."""
-    rows = Budget.objects.filter(customer_id=customer_id, workspace_id=workspace_id)
+    whole = Q(workspace=None) if workspace_id is None else Q(workspace_id=workspace_id)
+    rows = Budget.objects.filter(whole, customer_id=customer_id)
     return rows.select_for_update(of=("self",)).first()
+
+
+def budgets_of(*, customer_id: int) -> list[Budget]:
+    """Lock all budgets of a customer: none changes while their alerts are decided."""
+    rows = Budget.objects.filter(customer_id=customer_id).select_related("customer", "workspace")
+    return list(rows.select_for_update(of=("self",)).order_by("pk"))

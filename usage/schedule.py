@@ -5,12 +5,13 @@ from typing import Any, NamedTuple
 
 
 class Entry(NamedTuple):
-    """One task and when Beat sends it: each so many minutes, or by crontab fields (UTC)."""
+    """One task and when Beat sends it: each so many minutes or seconds, or by crontab (UTC)."""
 
     name: str
     task: str
     description: str
     every_minutes: int | None = None
+    every_seconds: int | None = None
     crontab: tuple[tuple[str, str], ...] = ()
 
 
@@ -59,11 +60,10 @@ def remove_schedule(entries: Sequence[Entry], *, apps: Any) -> None:
 
 
 def _time(entry: Entry, *, apps: Any) -> dict[str, Any]:
-    if entry.every_minutes is not None:
-        interval, _ = apps.get_model(
-            "django_celery_beat", "IntervalSchedule"
-        ).objects.get_or_create(every=entry.every_minutes, period="minutes")
-        return {"interval": interval}
+    for every, period in ((entry.every_minutes, "minutes"), (entry.every_seconds, "seconds")):
+        if every is not None:
+            intervals = apps.get_model("django_celery_beat", "IntervalSchedule").objects
+            return {"interval": intervals.get_or_create(every=every, period=period)[0]}
     crontab, _ = apps.get_model("django_celery_beat", "CrontabSchedule").objects.get_or_create(
         **{"minute": "0", "hour": "*", "timezone": "UTC", **dict(entry.crontab)}
     )

@@ -8,11 +8,23 @@ from decimal import Decimal
 from django.conf import settings
 from django.db import migrations, models
 
+from billing.schedule import SEND_ALERTS_AND_WEBHOOKS
+from usage.schedule import ensure_schedule, remove_schedule
+
+
+def forwards(apps, _schema_editor):
+    ensure_schedule(SEND_ALERTS_AND_WEBHOOKS, apps=apps)
+
+
+def backwards(apps, _schema_editor):
+    remove_schedule(SEND_ALERTS_AND_WEBHOOKS, apps=apps)
+
 
 class Migration(migrations.Migration):
 
     dependencies = [
         ('billing', '0020_spend'),
+        ('django_celery_beat', '0019_alter_periodictasks_options'),
         ('plans', '0009_frozen_credit_and_job_terms'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
@@ -162,4 +174,5 @@ class Migration(migrations.Migration):
             model_name='webhookdelivery',
             constraint=models.UniqueConstraint(fields=('event', 'endpoint'), name='one_delivery_per_endpoint'),
         ),
+        migrations.RunPython(forwards, backwards),
     ]

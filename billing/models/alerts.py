@@ -65,7 +65,7 @@ class BudgetAlert(models.Model):
 
 
 class SpendDay(models.Model):
-    """What a period had come to by usage when it was last looked at on a day of the customer's zone.
+    """What a period had come to by usage on a day of the customer's zone, when last looked at.
 
     The growth from day to day is the pace of a forecast. Fees are left out: they do not grow.
     """

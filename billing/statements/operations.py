@@ -15,6 +15,7 @@ from billing.locks import Claimed
 from billing.models import LedgerTransaction, Statement
 from billing.statements.facts import Loaded, Period
 from billing.statements.values import Draft, Facts, canonical
+from billing.webhooks.telling import tell_of_statements
 from plans.errors import OperationError
 
 
@@ -192,6 +193,10 @@ def finalise(claimed: Sequence[Claimed], *, now: datetime) -> None:
                 _posting(item.period, numbers[item.period.id], stored[item.period.id][0], now=now)
                 for item in claimed
             ]
+        )
+        tell_of_statements(
+            [(each.period, numbers[each.period.id], stored[each.period.id][0]) for each in claimed],
+            now=now,
         )
 
 
