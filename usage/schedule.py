@@ -5,7 +5,10 @@ from typing import Any, NamedTuple
 
 
 class Entry(NamedTuple):
-    """One task and when Beat sends it: each so many minutes or seconds, or by crontab (UTC)."""
+    """One task and when Beat sends it: each so many minutes or seconds, or by crontab fields (UTC).
+
+    One that is sent each few seconds lapses when the next is due: a backlog helps nobody.
+    """
 
     name: str
     task: str
@@ -60,10 +63,13 @@ def remove_schedule(entries: Sequence[Entry], *, apps: Any) -> None:
 
 
 def _time(entry: Entry, *, apps: Any) -> dict[str, Any]:
-    for every, period in ((entry.every_minutes, "minutes"), (entry.every_seconds, "seconds")):
-        if every is not None:
-            intervals = apps.get_model("django_celery_beat", "IntervalSchedule").objects
-            return {"interval": intervals.get_or_create(every=every, period=period)[0]}
+    intervals = apps.get_model("django_celery_beat", "IntervalSchedule").objects
+    if entry.every_minutes is not None:
+        interval, _ = intervals.get_or_create(every=entry.every_minutes, period="minutes")
+        return {"interval": interval}
+    if entry.every_seconds is not None:
+        interval, _ = intervals.get_or_create(every=entry.every_seconds, period="seconds")
+        return {"interval": interval, "expire_seconds": entry.every_seconds}
     crontab, _ = apps.get_model("django_celery_beat", "CrontabSchedule").objects.get_or_create(
         **{"minute": "0", "hour": "*", "timezone": "UTC", **dict(entry.crontab)}
     )

@@ -227,8 +227,8 @@ def test_endpoints_are_told_in_the_transaction_of_the_alert(acme):
 
 def test_beat_finds_what_nobody_looked_at(acme, settings, monkeypatch):
     settings.CELERY_TASK_ALWAYS_EAGER = True
-    monkeypatch.setattr("billing.tasks.send_alerts.delay", lambda id: send_alerts(
-        customer_id=id, now=datetime.now(tz=UTC)
+    monkeypatch.setattr("billing.tasks.send_alerts.delay", lambda customer_id: send_alerts(
+        customer_id=customer_id, now=datetime.now(tz=UTC)
     ))  # fmt: skip
     now = datetime.now(tz=UTC)
     budget(acme)
