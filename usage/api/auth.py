@@ -75,6 +75,12 @@ class MayMoveClocks(_HasScope):
     scope = Scope.TEST
 
 
+class MaySetBudgets(_HasScope):
+    """Let keys with the scope `budgets` pass."""
+
+    scope = Scope.BUDGETS
+
+
 class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """Describe the API key in the OpenAPI document."""
 

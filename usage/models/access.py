@@ -14,6 +14,7 @@ class Scope(models.TextChoices):
     OUTCOMES = "outcomes", "Claim and verify outcomes"
     READ = "read", "Read customers, usage and statements"
     TEST = "test", "Move the clocks of test customers"
+    BUDGETS = "budgets", "Set budgets of customers"
 
 
 class ApiKey(models.Model):
