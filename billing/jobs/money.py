@@ -5,7 +5,7 @@ from datetime import datetime
 from billing.jobs.reading import Account
 from billing.models import Spend
 from billing.spend.margin import Standing
-from billing.spend.standing import standing_of
+from billing.spend.standing import rated_standing
 from plans.models import Customer
 
 
@@ -33,4 +33,4 @@ def spend_of(account: Account) -> Spend:
 
 def standing_for(account: Account, *, at: datetime) -> Standing:
     """Return what the customer has used, and on which terms. Raises NoSubscription, RatingError."""
-    return standing_of(customer=customer_of(account), at=at, spend=spend_of(account))
+    return rated_standing(customer=customer_of(account), at=at, spend=spend_of(account))

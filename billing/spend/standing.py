@@ -9,6 +9,8 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from billing.models import Spend
 from billing.spend.margin import Standing
 from billing.spend.periods import running_periods
@@ -26,6 +28,20 @@ from plans.terms import VersionTerms, terms_of
 TRUSTED_FOR = timedelta(minutes=1)
 
 
+def rated_standing(*, customer: Customer, at: datetime, spend: Spend) -> Standing:
+    """Return the usage that the row's amounts were rated from, with the terms that hold now.
+
+    What jobs hold is priced on this: usage that was stored since is either pending or not theirs,
+    and would count twice. Where the row knows nothing of the running period that is no usage.
+    Raises NoSubscription, and RatingError where the period is not priced throughout.
+    """
+    segments = _from_row(spend, customer=customer, at=at)
+    if not segments:
+        read = _read(_period(customer, at), at=at)
+        segments = tuple(replace(segment, usage=()) for segment in read)
+    return _standing(segments, customer=customer)
+
+
 def standing_of(*, customer: Customer, at: datetime, spend: Spend | None = None) -> Standing:
     """Return what a customer has used in the period that holds the instant, and on which terms.
 
@@ -36,6 +52,10 @@ def standing_of(*, customer: Customer, at: datetime, spend: Spend | None = None)
     segments = _from_row(row, customer=customer, at=at) if row else ()
     if not segments:
         segments = _read(_period(customer, at), at=at)
+    return _standing(segments, customer=customer)
+
+
+def _standing(segments: tuple[Segment, ...], *, customer: Customer) -> Standing:
     known = [_known(each.version, each.agreed, each.digest) for each in segments]
     return Standing(
         segments=segments,
