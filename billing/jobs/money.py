@@ -5,7 +5,7 @@ from datetime import datetime
 from billing.jobs.reading import Account
 from billing.models import Spend
 from billing.spend.margin import Standing
-from billing.spend.standing import rated_standing
+from billing.spend.standing import rated_standing, segments_at
 from plans.models import Customer
 
 
@@ -29,6 +29,12 @@ def spend_of(account: Account) -> Spend:
         period_start=account.period_start,
         period_end=account.period_end,
     )
+
+
+def is_fresh(account: Account, *, at: datetime) -> bool:
+    """Tell whether the row of spend was rated by the version that is in force."""
+    segments = segments_at(spend_of(account), at=at)
+    return bool(segments) and all(each.version == account.version_id for each in segments)
 
 
 def standing_for(account: Account, *, at: datetime) -> Standing:

@@ -29,17 +29,26 @@ TRUSTED_FOR = timedelta(minutes=1)
 
 
 def rated_standing(*, customer: Customer, at: datetime, spend: Spend) -> Standing:
-    """Return the usage that the row's amounts were rated from, with the terms that hold now.
+    """Return the usage that the row's amounts were rated from, and the terms by which they were.
 
     What jobs hold is priced on this: usage that was stored since is either pending or not theirs,
-    and would count twice. Where the row knows nothing of the running period that is no usage.
+    and would count twice. Where the row knows nothing of the instant that is no usage, on the terms
+    that hold then.
     Raises NoSubscription, and RatingError where the period is not priced throughout.
     """
-    segments = _from_row(spend, customer=customer, at=at)
+    segments = segments_at(spend, at=at)
     if not segments:
         read = _read(_period(customer, at), at=at)
         segments = tuple(replace(segment, usage=()) for segment in read)
     return _standing(segments, customer=customer)
+
+
+def segments_at(row: Spend, *, at: datetime) -> tuple[Segment, ...]:
+    """Return the segments that a row was rated from where they hold an instant, or nothing."""
+    segments = segments_from(row.usage)
+    if row.rated_at is None or not all(each.start <= at < each.end for each in segments):
+        return ()
+    return segments
 
 
 def standing_of(*, customer: Customer, at: datetime, spend: Spend | None = None) -> Standing:
@@ -71,12 +80,10 @@ def _standing(segments: tuple[Segment, ...], *, customer: Customer) -> Standing:
 
 def _from_row(row: Spend, *, customer: Customer, at: datetime) -> tuple[Segment, ...]:
     """Return the row's segments where they hold the instant on the terms in force, or nothing."""
-    segments = segments_from(row.usage)
-    if row.rated_at is None or not all(each.start <= at < each.end for each in segments):
-        return ()
-    if at - row.rated_at > TRUSTED_FOR and not _in_force(segments, customer=customer, at=at):
-        return ()
-    return segments
+    segments = segments_at(row, at=at)
+    if not segments or row.rated_at is None or at - row.rated_at <= TRUSTED_FOR:
+        return segments
+    return segments if _in_force(segments, customer=customer, at=at) else ()
 
 
 def _in_force(segments: Iterable[Segment], *, customer: Customer, at: datetime) -> bool:
