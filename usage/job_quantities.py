@@ -10,7 +10,7 @@ from fractions import Fraction
 from math import ceil
 from typing import Any, Final
 
-from plans.rating.money import ZERO, minus, plus, times, total
+from plans.rating.money import EXACT, ZERO, minus, plus, times, total
 
 Cell = tuple[str, tuple[str, ...]]
 Quantities = Mapping[Cell, Decimal]
@@ -22,7 +22,7 @@ _FINEST: Final = 10**12
 def stored(quantities: Quantities) -> Stored:
     """Return quantities as a row keeps them; nothing of what is zero."""
     return [
-        [meter, list(values), f"{quantity:f}"]
+        [meter, list(values), f"{EXACT.normalize(quantity):f}"]
         for (meter, values), quantity in sorted(quantities.items())
         if quantity
     ]

@@ -1,6 +1,7 @@
 """Admit a job: decide under the customer's lock, hold what it may cost, count it; or refuse.
 
-What takes time, the estimate, is made before the lock. Under it there is one statement that reads,
+What takes time, the estimate, is made before the lock; so is a rating where the row of spend does
+not know the terms in force. Under it there is one statement that reads,
 and one that writes.
 """
 
@@ -20,7 +21,7 @@ from billing.jobs.answers import job_answer
 from billing.jobs.asking import JobRequest, digest_of
 from billing.jobs.credit import free_credit, hold_credit
 from billing.jobs.errors import CannotBePriced, KeyReused, NotAdmitted, WrongState
-from billing.jobs.money import customer_of, spend_of, standing_for
+from billing.jobs.money import customer_of, is_fresh, spend_of, standing_for
 from billing.jobs.own_usage import job_properties, own_quantities, version_terms
 from billing.jobs.reading import Account, read_account
 from billing.jobs.rules import (
@@ -35,6 +36,7 @@ from billing.jobs.rules import (
 )
 from billing.spend.margin import Standing
 from billing.spend.pending import LOOSE, Priced, price_pending
+from billing.spend.rating import rate_spend
 from plans import rating
 from plans.models import JobClass, Workspace
 from plans.rating.money import ZERO, minus
@@ -72,6 +74,9 @@ def admit(*, request: JobRequest, key: str, now: datetime, dry_run: bool = False
     before = _read(request, key=key, now=now, lock=False)
     if before.known_digest is not None:
         return _known(before, digest=digest)
+    if not dry_run and not is_fresh(before, at=now):
+        rate_spend(customer_ids=[before.customer_id], now=now)
+        before = _read(request, key=key, now=now, lock=False)
     likely = _likely(before, request, now=now)
     with transaction.atomic():
         account = before if dry_run else _read(request, key=key, now=now, lock=True)

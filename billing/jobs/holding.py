@@ -6,7 +6,7 @@ from decimal import Decimal
 from billing.models import Spend
 from billing.spend.margin import Standing
 from billing.spend.pending import Priced, price_pending
-from billing.spend.standing import standing_of
+from billing.spend.standing import rated_standing
 from billing.statements.preview import NoSubscription
 from plans import rating
 from plans.models import Customer
@@ -20,7 +20,7 @@ _HELD = ("pending", "held", "held_by_workspace")
 def find_standing(customer: Customer, spend: Spend, *, at: datetime) -> Standing | None:
     """Return what the customer has used and on which terms; None where nothing prices it now."""
     try:
-        return standing_of(customer=customer, at=at, spend=spend)
+        return rated_standing(customer=customer, at=at, spend=spend)
     except (NoSubscription, rating.RatingError):
         return None
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from billing.jobs.reading import Account
 from billing.models import Spend
 from billing.spend.margin import Standing
-from billing.spend.standing import standing_of
+from billing.spend.standing import rated_standing, segments_at
 from plans.models import Customer
 
 
@@ -31,6 +31,12 @@ def spend_of(account: Account) -> Spend:
     )
 
 
+def is_fresh(account: Account, *, at: datetime) -> bool:
+    """Tell whether the row of spend was rated by the version that is in force."""
+    segments = segments_at(spend_of(account), at=at)
+    return bool(segments) and all(each.version == account.version_id for each in segments)
+
+
 def standing_for(account: Account, *, at: datetime) -> Standing:
     """Return what the customer has used, and on which terms. Raises NoSubscription, RatingError."""
-    return standing_of(customer=customer_of(account), at=at, spend=spend_of(account))
+    return rated_standing(customer=customer_of(account), at=at, spend=spend_of(account))

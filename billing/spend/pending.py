@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from billing.models import Spend
 from billing.spend.margin import MarginPricer, Standing, Used
-from billing.spend.standing import standing_of
+from billing.spend.standing import rated_standing
 from plans import rating
 from plans.models import Customer
 from plans.rating.money import ZERO, plus, total
@@ -87,5 +87,5 @@ def hold_again(row: Spend, *, customer: Customer, at: datetime) -> None:
     if not pending:
         row.held = ZERO
         return
-    standing = standing_of(customer=customer, at=at, spend=row)
+    standing = rated_standing(customer=customer, at=at, spend=row)
     row.held = price_pending(standing, pending).amount

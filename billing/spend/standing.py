@@ -9,6 +9,8 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from billing.models import Spend
 from billing.spend.margin import Standing
 from billing.spend.periods import running_periods
@@ -26,6 +28,29 @@ from plans.terms import VersionTerms, terms_of
 TRUSTED_FOR = timedelta(minutes=1)
 
 
+def rated_standing(*, customer: Customer, at: datetime, spend: Spend) -> Standing:
+    """Return the usage that the row's amounts were rated from, and the terms by which they were.
+
+    What jobs hold is priced on this: usage that was stored since is either pending or not theirs,
+    and would count twice. Where the row knows nothing of the instant that is no usage, on the terms
+    that hold then.
+    Raises NoSubscription, and RatingError where the period is not priced throughout.
+    """
+    segments = segments_at(spend, at=at)
+    if not segments:
+        read = _read(_period(customer, at), at=at)
+        segments = tuple(replace(segment, usage=()) for segment in read)
+    return _standing(segments, customer=customer)
+
+
+def segments_at(row: Spend, *, at: datetime) -> tuple[Segment, ...]:
+    """Return the segments that a row was rated from where they hold an instant, or nothing."""
+    segments = segments_from(row.usage)
+    if row.rated_at is None or not all(each.start <= at < each.end for each in segments):
+        return ()
+    return segments
+
+
 def standing_of(*, customer: Customer, at: datetime, spend: Spend | None = None) -> Standing:
     """Return what a customer has used in the period that holds the instant, and on which terms.
 
@@ -36,6 +61,10 @@ def standing_of(*, customer: Customer, at: datetime, spend: Spend | None = None)
     segments = _from_row(row, customer=customer, at=at) if row else ()
     if not segments:
         segments = _read(_period(customer, at), at=at)
+    return _standing(segments, customer=customer)
+
+
+def _standing(segments: tuple[Segment, ...], *, customer: Customer) -> Standing:
     known = [_known(each.version, each.agreed, each.digest) for each in segments]
     return Standing(
         segments=segments,
@@ -51,12 +80,10 @@ def standing_of(*, customer: Customer, at: datetime, spend: Spend | None = None)
 
 def _from_row(row: Spend, *, customer: Customer, at: datetime) -> tuple[Segment, ...]:
     """Return the row's segments where they hold the instant on the terms in force, or nothing."""
-    segments = segments_from(row.usage)
-    if row.rated_at is None or not all(each.start <= at < each.end for each in segments):
-        return ()
-    if at - row.rated_at > TRUSTED_FOR and not _in_force(segments, customer=customer, at=at):
-        return ()
-    return segments
+    segments = segments_at(row, at=at)
+    if not segments or row.rated_at is None or at - row.rated_at <= TRUSTED_FOR:
+        return segments
+    return segments if _in_force(segments, customer=customer, at=at) else ()
 
 
 def _in_force(segments: Iterable[Segment], *, customer: Customer, at: datetime) -> bool:
