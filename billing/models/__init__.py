@@ -1,12 +1,14 @@
 from billing.models.credits import CreditGrant, CreditPool, Hold, HoldSlice
 from billing.models.dry_runs import DryRun, DryRunResult
 from billing.models.ledger import LedgerAccount, LedgerEntry, LedgerTransaction, UnitOfAccount
+from billing.models.requests import CreditRequest
 from billing.models.spend import Spend
 from billing.models.statements import Statement, StatementLine
 
 __all__ = [
     "CreditGrant",
     "CreditPool",
+    "CreditRequest",
     "DryRun",
     "DryRunResult",
     "Hold",
