@@ -73,7 +73,7 @@ def expire_page(request: HttpRequest, pool: CreditPool, *, now: datetime) -> Act
 
     return _page(
         pool, run, title=f"Expire credit of {pool.customer.name}, {pool.name}",
-        button="Expire", form=ExpireForm(sent(request), pool=pool, now=now),
+        button="Expire", danger=True, form=ExpireForm(sent(request), pool=pool, now=now),
         effects=(
             "All that is free of the grant expires now; what it was sold for is breakage.",
             "What is held of it stays until its hold ends.",
@@ -104,7 +104,7 @@ def transfer_page(request: HttpRequest, pool: CreditPool, *, now: datetime) -> A
 
 def _page(pool: CreditPool, run: Callable[[dict[str, Any]], str], **said: Any) -> ActionPage:
     back = reverse("admin:billing_creditpool_change", args=[pool.pk])
-    return ActionPage(run=run, back=back, danger=True, **said)
+    return ActionPage(run=run, back=back, **said)
 
 
 def _said(waits: CreditRequest | None, done: str) -> str:

@@ -21,6 +21,11 @@ from plans.admin.actions import ActionPage, already, answer, sent
 
 _PARTS = ("pool__customer", "pool__unit", "grant", "to_pool", "requested_by")
 
+_EFFECTS = {
+    "Approve": "It is done at once, as it was asked for.",
+    "Decline": "Nothing is done; the reason is kept with the request.",
+}
+
 
 class DeclineForm(forms.Form):
     """Why it is declined."""
@@ -105,7 +110,10 @@ class CreditRequestAdmin(ReadOnlyAdmin):
             title=f"{button}: {_words(wanted)}",
             button=button,
             form=form(sent(request)),
-            effects=(f"{wanted.requested_by.get_username()} asked for it: {wanted.reason}",),
+            effects=(
+                f"{wanted.requested_by.get_username()} asked for it: {wanted.reason}",
+                _EFFECTS[button],
+            ),
             run=run,
             back=back,
             danger=button == "Decline",
