@@ -489,7 +489,7 @@ BEFORE = _LEDGER.FORWARD + _CREDIT.USABLE + _CREDIT.FORWARD + _CREDIT.ENDING
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("billing", "0012_credit_schedule"),
+        ("billing", "0020_spend"),
         ("plans", "0004_frozen_grants"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
