@@ -10,8 +10,8 @@ from billing.models.credits import CreditGrant, CreditPool, amount_field
 class CreditRequest(models.Model):
     """A grant, an expiry or a transfer above what one person may do alone.
 
-    ``terms`` holds the rest of what the operation takes. ``approved_by`` and ``declined_by`` say who
-    decided; nobody approves what they asked for.
+    ``terms`` holds the rest of what the operation takes. ``approved_by`` and ``declined_by`` say
+    who decided; nobody approves what they asked for.
     """
 
     class Kind(models.TextChoices):

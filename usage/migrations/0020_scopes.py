@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('usage', '0014_scope_test'),
+        ("usage", "0014_scope_test"),
     ]
 
     operations = [

@@ -119,7 +119,8 @@ def test_transfers_and_expiries_go_the_same_way(
     move = request_transfer(from_grant=pack, to_pool=other, amount=D(200), key="b", **said)
     pack.refresh_from_db()
     end = request_expiry(grant=pack, key="c", **said)
-    assert move is not None and end is not None
+    assert move is not None
+    assert end is not None
     assert (balance(pool).settled, balance(other).settled) == (D(400), D(100))
     assert (move.amount, end.amount) == (D(200), D(400))
     for request in (move, end):
