@@ -21,6 +21,7 @@ from billing.ledger.checks import check_ledger
 from billing.locks import Scope
 from billing.models import Statement
 from billing.spend import sweeping
+from billing.spend.rating import rate_spend
 from billing.statements.opening import open_statements
 from billing.statements.verify import Difference, verify_statements
 from billing.webhooks.sending import deliver_due
@@ -109,6 +110,12 @@ def sweep_spend() -> None:
     sweeping.sweep_spend(now=timezone.now(), seconds_max=SWEEP_SECONDS_MAX)
 
 
+@shared_task(ignore_result=True)
+def rate_customers(customer_ids: list[int]) -> None:
+    """Rate the spend of customers at once, without waiting for the sweep."""
+    rate_spend(customer_ids=customer_ids, now=timezone.now())
+
+
 @shared_task
 def expire_jobs() -> None:
     """End the jobs that fell silent; what is left after a page is found by the next run."""
@@ -150,10 +157,13 @@ class StatementsDiffer(Exception):
 
 
 @shared_task
-def alert_budgets() -> None:
-    """Store the alerts of all budgets that are due, and mail every alert that waits."""
+def alert_budgets(customer_ids: list[int] | None = None) -> None:
+    """Store the alerts of all budgets that are due, or of some customers', and mail what waits."""
     now = timezone.now()
     after = 0
+    if customer_ids is not None:
+        alert_spend(customer_ids=customer_ids, now=now)
+        return
     while page := customers_to_look_at(after=after, limit=ALERT_PAGE):
         alert_spend(customer_ids=page, now=now)
         after = page[-1]

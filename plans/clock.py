@@ -3,13 +3,12 @@
 Views and tasks that act at a time ask here, at the edge; operations are told.
 """
 
+from collections.abc import Collection
 from datetime import datetime
-from typing import Final
 
-from plans.models import Subject
+from django.db.models import F, Q
 
-# For a query over customers `c`: the time of each, where %(now)s is the real one.
-SQL_NOW: Final = "coalesce(c.clock_at, %(now)s)"
+from plans.models import Customer, Subject
 
 
 def now_for(key: str, *, now: datetime) -> datetime:
@@ -19,3 +18,19 @@ def now_for(key: str, *, now: datetime) -> datetime:
     """
     clocks = Subject.objects.filter(key=key).values_list("customer__clock_at", flat=True)
     return clocks.first() or now
+
+
+def test_clocks(customer_ids: Collection[int]) -> dict[int, datetime]:
+    """Return where the clocks of those customers stand that have one, by customer id."""
+    rows = Customer.objects.filter(id__in=customer_ids, clock_at__isnull=False)
+    return {key: at for key, at in rows.values_list("id", "clock_at") if at is not None}
+
+
+def due(field: str, *, now: datetime, customer: str = "customer") -> Q:
+    """Return the condition that a time of a row has come for its customer.
+
+    ``customer`` is the path to it; ``now`` is the real time.
+    """
+    clock = f"{customer}__clock_at"
+    reached = Q(**{f"{field}__lte": now})
+    return reached & (Q(**{clock: None}) | Q(**{f"{field}__lte": F(clock)}))

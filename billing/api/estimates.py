@@ -13,6 +13,7 @@ from rest_framework.views import APIView
 from billing.api.spend import BudgetSpendSerializer, amount_text
 from billing.estimates.asking import Asked, AskedEstimate, ask_for_estimate
 from billing.estimates.values import Range
+from plans.clock import now_for
 from plans.rating.money import EXACT
 from usage.api.auth import ApiKeyAuthentication, MayAskForJobs
 from usage.api.schema import PROBLEM, REFUSALS
@@ -101,7 +102,9 @@ class EstimatesView(APIView):
         """Answer with the range."""
         body = EstimateRequest(data=request.data)
         body.is_valid(raise_exception=True)
-        found = ask_for_estimate(asked=Asked(**body.validated_data), now=timezone.now())
+        asked = Asked(**body.validated_data)
+        now = now_for(asked.subject, now=timezone.now())
+        found = ask_for_estimate(asked=asked, now=now)
         return Response(_as_json(found))
 
 

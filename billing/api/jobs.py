@@ -23,8 +23,9 @@ from billing.api.job_bodies import (
 from billing.jobs.admitting import admit
 from billing.jobs.asking import JobRequest
 from billing.jobs.life import begin_attempt, end_attempt, heartbeat
-from billing.jobs.queries import job_details
+from billing.jobs.queries import job_details, time_of
 from billing.jobs.settling import cancel, complete, fail
+from plans.clock import now_for
 from usage.api.auth import ApiKeyAuthentication, MayAskForJobs
 from usage.api.schema import PROBLEM, REFUSALS
 
@@ -57,7 +58,9 @@ class JobsView(_JobsView):
         key = key_of(request, required=not dry_run)
         asked = body_of(request, JobRequest)
         check_request(asked)
-        answer = admit(request=asked, key=key, now=timezone.now(), dry_run=dry_run)
+        answer = admit(
+            request=asked, key=key, now=now_for(asked.subject, now=timezone.now()), dry_run=dry_run
+        )
         return Response(answer.body, status=201 if answer.is_new and not dry_run else 200)
 
 
@@ -96,7 +99,7 @@ class AttemptsView(_JobsView):
         return Response(
             begin_attempt(
                 job_id=job_id, number=body.number, key=key_of(request), at=body.time,
-                now=timezone.now(),
+                now=time_of(job_id, now=timezone.now()),
             )
         )  # fmt: skip
 
@@ -118,7 +121,7 @@ class AttemptView(_JobsView):
         return Response(
             end_attempt(
                 job_id=job_id, number=number, cause=body.cause, reports=body.usage,
-                key=key_of(request), at=body.time, now=timezone.now(),
+                key=key_of(request), at=body.time, now=time_of(job_id, now=timezone.now()),
             )
         )  # fmt: skip
 
@@ -139,8 +142,13 @@ class HeartbeatView(_JobsView):
         """Take a heartbeat."""
         body = body_of(request, Heartbeat)
         return Response(
-            heartbeat(job_id=job_id, reports=body.usage, key=key_of(request), now=timezone.now())
-        )
+            heartbeat(
+                job_id=job_id,
+                reports=body.usage,
+                key=key_of(request),
+                now=time_of(job_id, now=timezone.now()),
+            )
+        )  # fmt: skip
 
 
 class CompleteView(_JobsView):
@@ -160,7 +168,7 @@ class CompleteView(_JobsView):
         return Response(
             complete(
                 job_id=job_id, reports=body.usage, key=key_of(request), at=body.time,
-                now=timezone.now(),
+                now=time_of(job_id, now=timezone.now()),
             )
         )  # fmt: skip
 
@@ -182,7 +190,7 @@ class FailView(_JobsView):
         return Response(
             fail(
                 job_id=job_id, cause=body.cause, reason=body.reason, reports=body.usage,
-                key=key_of(request), at=body.time, now=timezone.now(),
+                key=key_of(request), at=body.time, now=time_of(job_id, now=timezone.now()),
             )
         )  # fmt: skip
 
@@ -203,6 +211,6 @@ class CancelView(_JobsView):
         return Response(
             cancel(
                 job_id=job_id, reason=body.reason, reports=body.usage, key=key_of(request),
-                at=body.time, now=timezone.now(),
+                at=body.time, now=time_of(job_id, now=timezone.now()),
             )
         )  # fmt: skip

@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from billing.spend.queries import current_spend
+from plans.clock import now_for
 from plans.rating import minor_units
 from plans.rating.money import EXACT
 from usage.api.auth import ApiKeyAuthentication, MayRead
@@ -98,5 +99,5 @@ class CustomerSpendView(APIView):
     )
     def get(self, request: Request, key: str) -> Response:  # noqa: ARG002
         """Answer with the running period, its holds and its budgets."""
-        spend = current_spend(key=key, now=timezone.now())
+        spend = current_spend(key=key, now=now_for(key, now=timezone.now()))
         return Response(SpendSerializer(spend, context={"currency": spend.currency}).data)

@@ -8,6 +8,7 @@ from uuid import UUID
 from django.db import DatabaseError
 
 from billing.jobs.settling import expire
+from plans.clock import due
 from plans.errors import OperationError
 from usage.models import Job
 
@@ -32,10 +33,10 @@ def expire_silent(*, now: datetime, limit: int = PAGE) -> ExpiryReport:
     tried again after an hour.
     """
     report = ExpiryReport()
-    silent = Job.objects.filter(ended_at=None, silent_at__lte=now).order_by("silent_at")
-    for job_id in list(silent.values_list("public_id", flat=True)[:limit]):
+    silent = Job.objects.filter(due("silent_at", now=now), ended_at=None).order_by("silent_at")
+    for job_id, clock_at in list(silent.values_list("public_id", "customer__clock_at")[:limit]):
         try:
-            report.expired += expire(job_id=job_id, now=now)
+            report.expired += expire(job_id=job_id, now=clock_at or now)
         except (OperationError, DatabaseError) as error:
             logger.exception("job %s cannot be settled", job_id)
             report.failed += _put_off(job_id, str(error), now=now)

@@ -27,6 +27,7 @@ from billing.statements.facts import Loaded, Period, load_facts
 from billing.statements.preview import NoSubscription
 from billing.statements.values import Facts
 from plans import rating
+from plans.clock import test_clocks
 from plans.models import Customer
 from plans.overrides import TermsBook
 from plans.rating.money import EXACT, minus
@@ -72,9 +73,20 @@ def rate_spend(*, customer_ids: Collection[int], now: datetime) -> SpendReport:
 
     By the road of a statement: facts, build. Writes ``Spend``, and in the same transaction ends
     the holds of the jobs that the reading knows. Where usage cannot be priced the row says why and
-    keeps its amounts and holds. What a later reading wrote stays. No transaction may be open: it
+    keeps its amounts and holds. What a later reading wrote stays. Customers to test with are each
+    rated at their own time. No transaction may be open: it
     would hold back the horizon.
     """
+    clocks = test_clocks(customer_ids)
+    report = _rate([each for each in customer_ids if each not in clocks], now=now)
+    for customer_id, at in clocks.items():
+        report.add(_rate([customer_id], now=at))
+    return report
+
+
+def _rate(customer_ids: Collection[int], *, now: datetime) -> SpendReport:
+    if not customer_ids:
+        return SpendReport()
     rated, problems = _read(customer_ids, now=now)
     return _write(rated, problems, now=now)
 

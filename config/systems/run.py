@@ -4,7 +4,7 @@ Each run makes customers of its own and limits every task to them, so that it ca
 database in use and moves no other customer's statement.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import islice
@@ -15,7 +15,7 @@ from django.db.models import Q
 
 from billing import tasks as billing_tasks
 from billing.models import Statement, StatementLine
-from config.systems import outcomes
+from config.systems import jobs, outcomes
 from config.systems.compare import BilledLine, BilledStatement, differences
 from config.systems.waiting import Subject, SystemsStuck, wait_until
 from plans.catalogue.load import load
@@ -58,6 +58,7 @@ def bill(
     outcomes.publish(systems, now=now)
     subjects = [_subscribe(system, run=run, now=now) for system in systems]
     _send(subjects, url=url, host=host, run=run, now=now)
+    wrong = jobs.run_all(subjects, url=url, host=host, run=run, now=now)
     sender = outcomes.Sender(url=url, host=host, run=run, now=now)
     sender.send(subjects)
     _close(subjects, run=run, months=[subject.system.months_at_first for subject in subjects])
@@ -67,7 +68,7 @@ def bill(
         for system, customer in later:
             _on_plan(system, customer, first=1, months=len(system.expected) - 1, now=now)
         _close(later, run=run, months=[len(subject.system.expected) for subject in later])
-    return [_outcome(subject) for subject in subjects]
+    return [_outcome(subject, wrong=wrong) for subject in subjects]
 
 
 def _subscribe(system: System, *, run: str, now: datetime) -> Subject:
@@ -79,6 +80,7 @@ def _subscribe(system: System, *, run: str, now: datetime) -> Subject:
         name=f"{system.system}, {system.title}",
         currency=version.currency,
         grace_hours=0,
+        clock_at=_midnight(system.month) if system.jobs else None,
     )
     for name in system.workspaces:
         create_workspace(customer=customer, key=_key(customer.key, name), name=f"Team {name}")
@@ -166,7 +168,7 @@ def _close(subjects: Sequence[Subject], *, run: str, months: Sequence[int]) -> N
     wait_until(lambda: not waiting.exists(), what=f"{wanted} statements of the run {run}")
 
 
-def _outcome(subject: Subject) -> Outcome:
+def _outcome(subject: Subject, *, wrong: Mapping[str, list[str]]) -> Outcome:
     system, customer = subject
     rows = Statement.objects.filter(customer=customer).order_by("period_start")
     statements = [_billed(row, customer=customer) for row in rows]
@@ -174,7 +176,10 @@ def _outcome(subject: Subject) -> Outcome:
         system=system,
         totals=tuple(statement.total for statement in statements),
         currency=customer.currency,
-        differences=differences(statements, system.expected, features=system.features),
+        differences=[
+            *wrong.get(system.system, ()),
+            *differences(statements, system.expected, features=system.features),
+        ],
     )
 
 

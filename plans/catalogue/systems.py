@@ -81,6 +81,43 @@ class Claims(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     steps: tuple[Step, ...] = ()
 
 
+class JobReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a job reports when it completes; ``spans`` says that it lasted as long as the job."""
+
+    type: str
+    data: dict[str, Any] = {}
+    spans: bool = False
+
+
+class JobStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Something that a service, or the customer, does with jobs at a time of the customer's clock.
+
+    ``run`` asks for ``count`` jobs, and completes each that is admitted; ``start`` leaves them
+    running and ``finish`` completes these. ``ask`` asks whether one would be admitted. The number
+    of refusals must be as stated by code, each saying when to ask again where ``retry`` is true.
+    ``budget`` sets it, ``estimate`` must find the range, ``alerts`` are those that must have been
+    made so far, in their order. ``elsewhere`` acts for another customer on the same plan.
+    """
+
+    do: Literal["run", "start", "finish", "ask", "budget", "estimate", "alerts"]
+    time: datetime
+    job_class: str = ""
+    service_class: str = ""
+    count: int = 1
+    input_size: str = "1"
+    waits_s: int = 0
+    lasts_s: int = 0
+    usage: tuple[JobReport, ...] = ()
+    admitted: int | None = None
+    refused: dict[str, int] = {}
+    retry: bool = False
+    budget: dict[str, Any] = {}
+    low: str = ""
+    high: str = ""
+    alerts: tuple[int, ...] = ()
+    elsewhere: bool = False
+
+
 class System(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One pricing system. The expected statements are those of ``month`` and the ones after.
 
@@ -100,6 +137,7 @@ class System(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     features: tuple[str, ...] = ()
     contracts: tuple[Contract, ...] = ()
     outcomes: tuple[Claims, ...] = ()
+    jobs: tuple[JobStep, ...] = ()
 
     @property
     def months_at_first(self) -> int:
