@@ -3,7 +3,16 @@
 from collections.abc import Collection
 from datetime import datetime
 
-from plans.models import Feature, Meter, Plan, PlanVersion, Price, PriceOverride, Subscription
+from plans.models import (
+    Commitment,
+    Feature,
+    Meter,
+    Plan,
+    PlanVersion,
+    Price,
+    PriceOverride,
+    Subscription,
+)
 
 
 def plan(*, plan_id: int) -> Plan:
@@ -56,3 +65,9 @@ def subscriptions_from(*, customer_id: int, starts_at: datetime) -> list[Subscri
 def price_override(*, override_id: int) -> PriceOverride:
     """Lock an agreed price's row."""
     return PriceOverride.objects.select_for_update(of=("self",)).get(pk=override_id)
+
+
+def commitment(*, commitment_id: int) -> Commitment:
+    """Lock a commitment's row, with its customer beside it."""
+    rows = Commitment.objects.select_for_update(of=("self",)).select_related("customer")
+    return rows.get(pk=commitment_id)

@@ -30,6 +30,7 @@ class Statement(models.Model):
     class LineKind(models.TextChoices):
         CHARGE = "charge", "Charge"
         ADJUSTMENT = "adjustment", "Adjustment of an earlier period"
+        COMMITMENT = "commitment", "Commitment"
 
     customer = models.ForeignKey(
         Customer, on_delete=models.PROTECT, db_index=False, related_name="statements"

@@ -1,7 +1,8 @@
 """Build a statement from its facts. Pure: the same facts and terms give the same lines.
 
 The order on a line is that of ``plans.rating``; on the statement the charges of the period come
-first, segment by segment and price by price, then the adjustments of earlier periods.
+first, segment by segment and price by price, then the adjustments of earlier periods, then the
+lines of commitments.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,6 +12,7 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from billing.statements.commitment_lines import Commitments
 from billing.statements.days import day_levels
 from billing.statements.values import (
     Billed,
@@ -73,18 +75,20 @@ def build(
     version, or an agreed price, are missing.
     """
     by = PricedBy(terms, agreed)
-    charges = tuple(_segment_lines(facts.segments, facts=facts, by=by))
+    commitments = Commitments(facts)
+    charges = tuple(commitments.on_charges(_segment_lines(facts.segments, facts=facts, by=by)))
     adjustments = tuple(
-        line for late in facts.late for line in _late_lines(late, facts=facts, by=by)
+        line for late in facts.late for line in _late_lines(late, commitments, facts=facts, by=by)
     )
-    lines = charges + adjustments
+    promised = tuple(commitments.lines())
+    lines = charges + adjustments + promised
     if len(lines) > LINES_MAX:
         raise TooManyLines(
             f"The statement would have {len(lines)} lines; {LINES_MAX} is the most. "
             "Price fewer combinations of dimensions on one line each."
         )
     adjusted = sum((line.amount for line in adjustments), _ZERO)
-    charged = sum((line.amount for line in charges), _ZERO)
+    charged = sum((line.amount for line in charges + promised), _ZERO)
     return Draft(lines=lines, total=charged + adjusted, adjustments_total=adjusted)
 
 
@@ -216,17 +220,21 @@ def _cells_by_line(
     return {key: tuple(cells) for key, cells in found.items()}
 
 
-def _late_lines(late: LatePeriod, *, facts: Facts, by: PricedBy) -> Iterator[Line]:
+def _late_lines(
+    late: LatePeriod, commitments: Commitments, *, facts: Facts, by: PricedBy
+) -> Iterator[Line]:
     """Return what a finalised period comes to now, minus what was billed for it."""
     billed = {_billed_key(row): row for row in late.billed}
     rated = {_line_key(line): line for line in _segment_lines(late.segments, facts=facts, by=by)}
-    for key, line in rated.items():
+    for key, listed in rated.items():
         before = billed.get(key)
+        line = commitments.again(listed, before, origin=late.origin)
         if line.amount != (before.amount if before else _ZERO):
             yield _correction(line, before=before, number=late.number, origin=late.origin)
     for key, before in billed.items():
         if key not in rated and before.amount:
-            yield _withdrawal(before, late=late, by=by)
+            withdrawal = _withdrawal(before, late=late, by=by)
+            yield commitments.withdrawn(withdrawal, origin=late.origin)
 
 
 def _line_key(line: Line) -> LineKey:
@@ -263,6 +271,7 @@ def _correction(line: Line, *, before: Billed | None, number: str, origin: int) 
             rated=line.amount,
             phase=line.explanation.phase,
             agreed=line.explanation.agreed,
+            commitment=line.explanation.commitment,
         ),
     )
 
