@@ -10,6 +10,7 @@ from django.utils import timezone
 from billing import runs
 from billing.credits.expiring import expire_grants
 from billing.credits.holding import expire_holds
+from billing.credits.prepaid import grant_prepaid
 from billing.dry_runs.running import abandoned_runs, run_dry_run
 from billing.ledger.checks import check_ledger
 from billing.locks import Scope
@@ -28,8 +29,12 @@ def scope_of(customer_ids: list[int] | None) -> Scope:
 
 @shared_task
 def open_and_draft(customer_ids: list[int] | None = None) -> None:
-    """Open a statement for every period that has ended, and set workers to draft them."""
+    """Open a statement for every period that has ended, and set workers to draft them.
+
+    What prepaid commitments have come to is granted first, so that their usage draws on it.
+    """
     now = timezone.now()
+    grant_prepaid(now=now, customer_ids=customer_ids)
     open_statements(until=now, scope=scope_of(customer_ids))
     for _ in range(_workers_for(Statement.Status.DUE)):
         draft.delay(customer_ids)

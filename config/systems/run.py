@@ -16,6 +16,7 @@ from django.db.models import Q
 
 from billing import tasks as billing_tasks
 from billing.models import Statement, StatementLine
+from config.systems.commitments import commit
 from config.systems.compare import BilledLine, BilledStatement, differences
 from plans.catalogue.load import load
 from plans.catalogue.systems import System, catalogue_of, events, month_after
@@ -86,6 +87,8 @@ def _subscribe(system: System, *, run: str, now: datetime) -> Subject:
     )
     for name in system.workspaces:
         create_workspace(customer=customer, key=_key(customer.key, name), name=f"Team {name}")
+    if system.commitment is not None:
+        commit(system.commitment, customer=customer, start=system.month, now=now)
     end = system.month
     for _ in system.expected:
         end = month_after(end)

@@ -130,9 +130,9 @@ def test_a_crossing_in_the_middle_of_a_period_is_split_and_there_is_no_shortfall
         ("charge", "Compute", D("3900.00")),
         ("commitment", "Annual commitment: 6,000.00 of 6,000.00 used, 2 of 3 months", D(0)),
     ]
-    assert [
-        (note.get("within"), note.get("beyond"), note.get("counted")) for note in notes(february)
-    ][0] == ("3000.000000000000", "1500.000000000000", "2400.00")
+    note = notes(february)[0]
+    assert (note["within"], note["beyond"]) == ("3000.000000000000", "1500.000000000000")
+    assert note["counted"] == "2400.00"
     use(world, 3, 100)
     assert rows(world, close(world, 3)) == [
         ("charge", "Compute", D("100.00")),
@@ -342,13 +342,16 @@ def test_an_approved_one_is_frozen_by_the_database_too(customer):
         change_commitment(commitment=row, terms=terms(name="Other"), by=None)
     with pytest.raises(CommitmentFrozen):
         delete_commitment(commitment=row)
+    insert = (
+        "INSERT INTO plans_commitmentinstalment (commitment_id, position, months, amount) "
+        "SELECT id, 9, 1, 1 FROM plans_commitment"
+    )
     for sql in (
         "UPDATE plans_commitment SET discount_percent = 99",
         "DELETE FROM plans_commitment",
         "UPDATE plans_commitmentinstalment SET amount = 1",
         "DELETE FROM plans_commitmentinstalment",
-        "INSERT INTO plans_commitmentinstalment (commitment_id, position, months, amount)"
-        " SELECT id, 9, 1, 1 FROM plans_commitment",
+        insert,
     ):
         with pytest.raises(Error, match="frozen"), transaction.atomic():
             connection.cursor().execute(sql)
