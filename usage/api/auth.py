@@ -63,6 +63,12 @@ class MayRead(_HasScope):
     scope = Scope.READ
 
 
+class MayGrantCredit(_HasScope):
+    """Let keys with the scope `credit` pass."""
+
+    scope = Scope.CREDIT
+
+
 class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """Describe the API key in the OpenAPI document."""
 

@@ -11,7 +11,8 @@ class Scope(models.TextChoices):
 
     INGEST = "ingest", "Post usage events"
     JOBS = "jobs", "Ask for admission of jobs"
-    READ = "read", "Read customers, usage and statements"
+    READ = "read", "Read customers, usage, statements and credit"
+    CREDIT = "credit", "Grant credit"
 
 
 class ApiKey(models.Model):
