@@ -5,6 +5,7 @@ from datetime import datetime
 
 from plans.models import (
     Commitment,
+    Customer,
     Feature,
     Meter,
     Plan,
@@ -49,6 +50,11 @@ def catalogue(
         Feature.objects.filter(key__in=list(feature_keys)),
     ):
         list(rows.select_for_update(of=("self",)).order_by("pk").values_list("pk"))
+
+
+def customer(*, customer_id: int) -> Customer:
+    """Lock a customer's row; others may still refer to it."""
+    return Customer.objects.select_for_update(of=("self",), no_key=True).get(pk=customer_id)
 
 
 def subscription(*, subscription_id: int) -> Subscription:

@@ -4,16 +4,17 @@ A debit is above zero, a credit below. Each template sums to zero in every unit:
 
 | event | debit | credit |
 |---|---|---|
-| statement finalised | receivable | revenue |
+| statement finalised | receivable | revenue; unbilled, for the packs on it |
 | payment | cash | receivable |
 | refund | receivable | cash |
 | credit note | revenue | receivable |
 | credit granted | issued; unbilled, where it is sold | credit; deferred |
 | credit used | credit; deferred, for its cost | used; revenue |
 | credit expired | credit; deferred, for its cost | expired; breakage |
+| credit given back | used; revenue | credit; deferred, for its cost |
 
-The last two are posted by the database in the call that ends a hold or a grant, since a round trip
-for each would cost more than all the rest; see ``migrations/0011_credit_rules.py``.
+Use and expiry are posted by the database in the call that ends a hold or a grant, since a round
+trip for each would cost more than all the rest; see ``migrations/0011_credit_rules.py``.
 
 A statement below zero, which gives back more than it charges, posts the other way round.
 """
@@ -77,9 +78,20 @@ def refuse_unbalanced(entries: Iterable[Entry]) -> None:
         raise Unbalanced(f"The entries are out of balance by {listed}.")
 
 
-def statement_finalised(*, total: Decimal, currency: str) -> tuple[Entry, ...]:
-    """Return what a finalised statement posts; nothing where it comes to nothing."""
-    return _moved(total, debit=RECEIVABLE, credit=REVENUE, unit=currency)
+def statement_finalised(
+    *, total: Decimal, currency: str, packs: Decimal = _ZERO
+) -> tuple[Entry, ...]:
+    """Return what a finalised statement posts; nothing where it comes to nothing.
+
+    What ``packs`` cost is a part of the total. It is no revenue yet: the grants have put it among
+    what is deferred, and their use, or their expiry, recognises it.
+    """
+    entries = (
+        Entry(RECEIVABLE, currency, total),
+        Entry(UNBILLED, currency, -packs),
+        Entry(REVENUE, currency, packs - total),
+    )
+    return tuple(entry for entry in entries if entry.amount)
 
 
 def payment(*, amount: Decimal, currency: str) -> tuple[Entry, ...]:
@@ -102,6 +114,22 @@ def credit_granted(credit: Credit) -> tuple[Entry, ...]:
     return (
         *_moved(credit.amount, debit=ISSUED, credit=CREDIT, unit=credit.unit, grant=credit.grant),
         *_cost(credit, debit=UNBILLED, credit_to=DEFERRED),
+    )
+
+
+def credit_returned(credit: Credit) -> tuple[Entry, ...]:
+    """Return what credit that is given back posts, with the revenue that goes back with it."""
+    return (
+        *_moved(credit.amount, debit=USED, credit=CREDIT, unit=credit.unit, grant=credit.grant),
+        *_cost(credit, debit=REVENUE, credit_to=DEFERRED),
+    )
+
+
+def credit_lapsed(credit: Credit) -> tuple[Entry, ...]:
+    """Return what credit that expires posts, and the breakage that it leaves."""
+    return (
+        *_moved(credit.amount, debit=CREDIT, credit=EXPIRED, unit=credit.unit, grant=credit.grant),
+        *_cost(credit, debit=DEFERRED, credit_to=BREAKAGE),
     )
 
 

@@ -6,13 +6,13 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0020_spend'),
+        ('billing', '0021_credit_statements'),
     ]
 
     operations = [
         migrations.AlterField(
             model_name='statementline',
             name='kind',
-            field=models.CharField(choices=[('charge', 'Charge'), ('adjustment', 'Adjustment of an earlier period'), ('commitment', 'Commitment')], max_length=12),
+            field=models.CharField(choices=[('charge', 'Charge'), ('adjustment', 'Adjustment of an earlier period'), ('commitment', 'Commitment'), ('credit_pack', 'Credit or units bought'), ('credit', 'Paid by credit')], max_length=12),
         ),
     ]

@@ -31,6 +31,8 @@ class Statement(models.Model):
         CHARGE = "charge", "Charge"
         ADJUSTMENT = "adjustment", "Adjustment of an earlier period"
         COMMITMENT = "commitment", "Commitment"
+        CREDIT_PACK = "credit_pack", "Credit or units bought"
+        CREDIT = "credit", "Paid by credit"
 
     customer = models.ForeignKey(
         Customer, on_delete=models.PROTECT, db_index=False, related_name="statements"

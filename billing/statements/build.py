@@ -1,19 +1,36 @@
 """Build a statement from its facts. Pure: the same facts and terms give the same lines.
 
-The order on a line is that of ``plans.rating``; on the statement the charges of the period come
-first, segment by segment and price by price, then the adjustments of earlier periods, then the
-lines of commitments.
+The order on a line is that of ``plans.rating``; on the statement come the packs that were bought,
+then the charges of the period, segment by segment and price by price, then the adjustments of
+earlier periods, then the lines of commitments, and last what credit pays; see ``commitment_lines``
+and ``credit_lines``.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from msgspec.structs import replace as with_fields
+
 from billing.statements.commitment_lines import Commitments
+from billing.statements.credit_lines import (
+    ADJUSTMENT,
+    CHARGE,
+    CREDIT_PACK,
+    Paying,
+    Purse,
+    changes,
+    credit_lines,
+    paid_line,
+    purchase_lines,
+)
+from billing.statements.credit_values import CreditUse
 from billing.statements.days import day_levels
+from billing.statements.upgrades import Held, given_back, held, is_fee, named_upgraded
 from billing.statements.values import (
     Billed,
     Draft,
@@ -26,9 +43,8 @@ from billing.statements.values import (
 )
 from plans import rating
 from plans.rating.agreed import with_agreed
+from plans.rating.prices import RATED
 
-CHARGE = "charge"
-ADJUSTMENT = "adjustment"
 LINES_MAX = 10_000
 QUANTITY_DECIMALS = 12
 
@@ -75,37 +91,132 @@ def build(
     version, or an agreed price, are missing.
     """
     by = PricedBy(terms, agreed)
+    purse = Purse(facts.credit)
+    paying = Paying(purse, facts.currency)
     commitments = Commitments(facts)
-    charges = tuple(commitments.on_charges(_segment_lines(facts.segments, facts=facts, by=by)))
+    listed = _segment_lines(facts.segments, facts=facts, by=by, paying=paying)
+    charges = tuple(commitments.on_charges(listed))
     adjustments = tuple(
-        line for late in facts.late for line in _late_lines(late, commitments, facts=facts, by=by)
+        line
+        for late in facts.late
+        for line in _late_lines(late, commitments, facts=facts, by=by, paying=paying)
     )
     promised = tuple(commitments.lines())
-    lines = charges + adjustments + promised
+    bought = purchase_lines(facts, purse=purse)
+    paid = credit_lines([*charges, *adjustments], facts=facts, purse=purse)
+    lines = (*bought, *charges, *adjustments, *promised, *paid)
     if len(lines) > LINES_MAX:
         raise TooManyLines(
             f"The statement would have {len(lines)} lines; {LINES_MAX} is the most. "
             "Price fewer combinations of dimensions on one line each."
         )
     adjusted = sum((line.amount for line in adjustments), _ZERO)
-    charged = sum((line.amount for line in charges + promised), _ZERO)
-    return Draft(lines=lines, total=charged + adjusted, adjustments_total=adjusted)
+    total = sum((line.amount for line in lines), _ZERO)
+    return Draft(lines=lines, total=total, adjustments_total=adjusted)
 
 
-def _segment_lines(segments: Iterable[Segment], *, facts: Facts, by: PricedBy) -> Iterator[Line]:
-    for segment in segments:
-        used = {usage.meter: usage for usage in segment.usage}
-        share = _share(segment, zone=facts.zone)
-        phase = _phase(by.terms[segment.version], segment.phase)
-        for standing in _standing(segment, phase=phase, by=by):
-            price = standing.price
-            is_seldom = price.once or price.every_months > 1
-            if is_seldom and not _is_due(price, segment, zone=facts.zone):
-                continue
-            usage = used.get(price.meter or "", _NO_USAGE)
-            value = _usage(price, usage, segment=segment, zone=facts.zone)
+def uses_so_far(
+    facts: Facts,
+    *,
+    terms: Mapping[int, rating.Terms],
+    agreed: Mapping[int, rating.Price] = _NOTHING_AGREED,
+) -> list[CreditUse]:
+    """Return what the usage of a running period is yet to draw of the customer's credit.
+
+    Fees and seats are left to the statement. What the pools lack is left undrawn, and nothing is
+    given back: usage that is known today may be taken back and come again. Raises RatingError.
+    """
+    purse = Purse(facts.credit)
+    by, paying = PricedBy(terms, agreed), Paying(purse, facts.currency, strict=False)
+    listed = _segment_lines(facts.segments, facts=facts, by=by, paying=paying)
+    lines = list(Commitments(facts).on_charges(listed))
+    paid = credit_lines(lines, facts=facts, purse=purse)
+    parts = (line.explanation.credit for line in [*lines, *paid])
+    return [use for part in parts if part is not None for use in part.uses if not use.draw]
+
+
+def _segment_lines(
+    segments: Iterable[Segment], *, facts: Facts, by: PricedBy, paying: Paying
+) -> Iterator[Line]:
+    """Return the lines of segments; where paying is not strict, those of metered prices alone."""
+    fees: list[Line] = []
+    for each in held(segments):
+        lines = list(_priced_lines(each, facts=facts, by=by, paying=paying))
+        if each.left is not None:
+            left = by.terms[each.left.version].prices
+            lines = [named_upgraded(line, segment=each.segment, left=left) for line in lines]
+            lines += [given_back(fee, segment=each.left) for fee in fees]
+        fees = [line for line in lines if is_fee(line)]
+        yield from lines
+
+
+def _priced_lines(each: Held, *, facts: Facts, by: PricedBy, paying: Paying) -> Iterator[Line]:
+    segment = each.segment
+    used = {usage.meter: usage for usage in segment.usage}
+    share = _share(each, zone=facts.zone)
+    phase = _phase(by.terms[segment.version], segment.phase)
+    for standing in _standing(segment, phase=phase, by=by):
+        price = standing.price
+        if not paying.strict and (not price.meter or isinstance(price.model, rating.Seats)):
+            continue
+        is_seldom = price.once or price.every_months > 1
+        if is_seldom and not _is_due(price, segment, zone=facts.zone):
+            continue
+        usage = used.get(price.meter or "", _NO_USAGE)
+        value = _usage(price, usage, segment=segment, zone=facts.zone)
+        if price.credit is None and price.overage.policy != "packs":
             rated = rating.rate(price, value, currency=facts.currency, share=share)
             yield from _lines(rated, standing, usage, segment=segment, phase=phase)
+            continue
+        counted = _counted(price, value, currency=facts.currency, share=share)
+        for line in _lines(counted, standing, usage, segment=segment, phase=phase):
+            yield paid_line(line, price=price, paying=paying)
+
+
+def _counted(
+    price: rating.Price, usage: rating.Usage, *, currency: str, share: Fraction
+) -> tuple[rating.RatedLine, ...]:
+    """Return one line for a price in credits, or in packs: what it comes to is its quantity."""
+    if price.credit is None:
+        rated = rating.rate(replace(price, overage=RATED), usage, currency=currency, share=share)
+        quantity = sum((line.quantity for line in rated if line.usage_quantity), _ZERO)
+        return _together(rated, price, quantity=quantity, unit=price.unit, parts=())
+    rated = rating.rate(price, usage, currency=currency, share=share)
+    used = sum((line.amount for line in rated), _ZERO)
+    parts = tuple(part for line in rated for part in _labelled(line, alone=len(rated) == 1))
+    return _together(rated, price, quantity=used, unit=price.credit.code, parts=parts)
+
+
+def _labelled(line: rating.RatedLine, *, alone: bool) -> tuple[rating.Part, ...]:
+    """Return a line's parts, named after the line where it stands with others."""
+    if alone:
+        return line.parts
+    return tuple(replace(part, label=f"{line.label}, {part.label}") for part in line.parts)
+
+
+def _together(
+    rated: Sequence[rating.RatedLine],
+    price: rating.Price,
+    *,
+    quantity: Decimal,
+    unit: str,
+    parts: tuple[rating.Part, ...],
+) -> tuple[rating.RatedLine, ...]:
+    if not rated:
+        return ()
+    return (
+        rating.RatedLine(
+            key="",
+            label=price.name,
+            usage_quantity=sum((line.usage_quantity for line in rated), _ZERO),
+            quantity=quantity,
+            unit=unit,
+            parts=parts,
+            adjustments=tuple(change for line in rated for change in line.adjustments),
+            exact_amount=_ZERO,
+            amount=_ZERO,
+        ),
+    )
 
 
 def _phase(terms: rating.Terms, key: str) -> rating.Phase:
@@ -144,10 +255,11 @@ def _usage(price: rating.Price, usage: MeterUsage, *, segment: Segment, zone: st
     return rating.Usage(cells=cells, transactions=usage.transactions)
 
 
-def _share(segment: Segment, *, zone: str) -> Fraction:
-    if segment.start == segment.whole_start and segment.end == segment.whole_end:
+def _share(each: Held, *, zone: str) -> Fraction:
+    segment = each.segment
+    if each.fees_start == segment.whole_start and each.fees_end == segment.whole_end:
         return _WHOLE
-    part = rating.Period(segment.start, segment.end)
+    part = rating.Period(each.fees_start, each.fees_end)
     return rating.share(part, of=rating.Period(segment.whole_start, segment.whole_end), zone=zone)
 
 
@@ -221,20 +333,29 @@ def _cells_by_line(
 
 
 def _late_lines(
-    late: LatePeriod, commitments: Commitments, *, facts: Facts, by: PricedBy
+    late: LatePeriod, commitments: Commitments, *, facts: Facts, by: PricedBy, paying: Paying
 ) -> Iterator[Line]:
     """Return what a finalised period comes to now, minus what was billed for it."""
     billed = {_billed_key(row): row for row in late.billed}
-    rated = {_line_key(line): line for line in _segment_lines(late.segments, facts=facts, by=by)}
+    paying = paying._replace(origin=late.origin)
+    lines = _segment_lines(late.segments, facts=facts, by=by, paying=paying)
+    rated = {_line_key(line): _without_packs(line) for line in lines}
     for key, listed in rated.items():
         before = billed.get(key)
         line = commitments.again(listed, before, origin=late.origin)
-        if line.amount != (before.amount if before else _ZERO):
+        if line.amount != (before.amount if before else _ZERO) or changes(line):
             yield _correction(line, before=before, number=late.number, origin=late.origin)
     for key, before in billed.items():
         if key not in rated and before.amount:
             withdrawal = _withdrawal(before, late=late, by=by)
             yield commitments.withdrawn(withdrawal, origin=late.origin)
+
+
+def _without_packs(line: Line) -> Line:
+    """Return a line of packs as late usage leaves it: it draws on them, and buys none."""
+    if line.kind != CREDIT_PACK:
+        return line
+    return with_fields(line, quantity=_ZERO, amount=_ZERO)
 
 
 def _line_key(line: Line) -> LineKey:
@@ -272,6 +393,7 @@ def _correction(line: Line, *, before: Billed | None, number: str, origin: int) 
             phase=line.explanation.phase,
             agreed=line.explanation.agreed,
             commitment=line.explanation.commitment,
+            credit=line.explanation.credit,
         ),
     )
 

@@ -131,6 +131,8 @@ class Commitments:
                 yield from self._due(_Place(promise, stretch))
 
     def _place(self, line: Line) -> _Place | None:
+        if line.explanation.credit is not None:
+            return None
         for promise in self._promises:
             if covers(promise.terms, line.meter):
                 for each in promise.stretches:

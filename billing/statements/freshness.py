@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
-from billing.statements.facts import Period, asked_by, promises_of, slices_of
+from billing.statements.credit_facts import load_credit
+from billing.statements.credit_values import CreditFacts
+from billing.statements.facts import Period, asked_by, credit_span, promises_of, slices_of
 from billing.statements.late import customers_with_late_usage
 from billing.statements.values import Facts, Promise, facts_from
 from usage.queries import Span, touched_since
@@ -31,7 +33,7 @@ def find_stale(drafts: Sequence[Drafted]) -> set[int]:
 
     May name one whose facts are the same, but leaves out only those for which nothing was stored
     since: no usage of the period or of an earlier one, no other subscription, version, pin, phase,
-    agreed price, commitment or customer.
+    agreed price, credit, commitment or customer.
     """
     periods = [draft.period for draft in drafts]
     late = customers_with_late_usage([period.customer_id for period in periods])
@@ -41,6 +43,7 @@ def find_stale(drafts: Sequence[Drafted]) -> set[int]:
     )  # fmt: skip
     now = _slices_now(periods)
     promises = promises_of(periods)
+    credit = load_credit([credit_span(period) for period in periods])
     return {
         draft.period.id
         for draft in drafts
@@ -51,6 +54,7 @@ def find_stale(drafts: Sequence[Drafted]) -> set[int]:
             draft.period,
             now[draft.period.id],
             promises.of(asked_by(draft.period)),
+            credit=credit.get(draft.period.id, UNSET),
         )
     }
 
@@ -67,7 +71,12 @@ def _slices_now(periods: Sequence[Period]) -> dict[int, list[_Slice]]:
 
 
 def _agrees(
-    facts: Facts, period: Period, slices: Sequence[_Slice], promises: tuple[Promise, ...]
+    facts: Facts,
+    period: Period,
+    slices: Sequence[_Slice],
+    promises: tuple[Promise, ...],
+    *,
+    credit: CreditFacts | UnsetType,
 ) -> bool:
     said = (facts.customer, facts.currency, facts.zone, facts.start, facts.end)
     segments = [
@@ -75,6 +84,6 @@ def _agrees(
          one.phase, one.subscribed, one.agreed)
         for one in facts.segments
     ]  # fmt: skip
-    if said != period[2:] or segments != slices or facts.late:
+    if said != period[2:] or segments != slices or facts.late or credit != facts.credit:
         return False
     return (() if facts.promises is UNSET else facts.promises) == promises

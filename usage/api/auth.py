@@ -69,6 +69,12 @@ class MayGrantCredit(_HasScope):
     scope = Scope.CREDIT
 
 
+class MayMoveClocks(_HasScope):
+    """Let keys with the scope `test` pass."""
+
+    scope = Scope.TEST
+
+
 class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """Describe the API key in the OpenAPI document."""
 

@@ -13,6 +13,7 @@ class Scope(models.TextChoices):
     JOBS = "jobs", "Ask for admission of jobs"
     READ = "read", "Read customers, usage, statements and credit"
     CREDIT = "credit", "Grant credit"
+    TEST = "test", "Move the clocks of test customers"
 
 
 class ApiKey(models.Model):
