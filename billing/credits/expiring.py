@@ -21,7 +21,7 @@ def expire_grants(*, now: datetime, limit: int = PAGE) -> int:
     due = CreditGrant.objects.filter(expires_at__lte=now, remaining__gt=0)
     due = due.filter(remaining__gt=F("held")).select_related("pool__customer")
     grants = due.order_by("expires_at", "pk")[:limit]
-    return sum(_expire(grant, now=now) for grant in grants)
+    return sum(_expire(grant, now=grant.pool.customer.clock_at or now) for grant in grants)
 
 
 def _expire(grant: CreditGrant, *, now: datetime) -> bool:

@@ -4,13 +4,15 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.db.models import Q
 
 from billing.credits.granting import grant_credit
+from billing.credits.pools import pool_in_unit
 from billing.locks import lock_customers
-from billing.models import CreditGrant, CreditPool, UnitOfAccount
+from billing.models import CreditGrant, CreditPool
 from plans.commitments import commitment_value
 from plans.models import Commitment
-from plans.rating import minor_units
+from plans.rating import CreditUnit, minor_units
 from plans.rating.commitments import Stretch, instalment_stretches, rollover_most, stretches
 from plans.rating.periods import local_midnight
 
@@ -23,15 +25,18 @@ def grant_prepaid(*, now: datetime, customer_ids: Collection[int] | None = None)
 
     A grant is money in the customer's currency, at the cost of the instalment, and lapses at the
     end of what its usage is measured against, but for what rolls over. Running it again is safe.
+    A test customer stands at its own clock.
     """
+    by_clock = Q(customer__clock_at__isnull=False)
     rows = Commitment.objects.filter(
+        by_clock | Q(start_date__lte=(now + _AHEAD).date()),
         kind=Commitment.Kind.PREPAID,
         approved_at__isnull=False,
-        start_date__lte=(now + _AHEAD).date(),
     ).select_related("customer")
     if customer_ids is not None:
         rows = rows.filter(customer_id__in=customer_ids)
-    return sum(_grant(row, now=now) for row in rows.order_by("pk").prefetch_related("instalments"))
+    rows = rows.order_by("pk").prefetch_related("instalments")
+    return sum(_grant(row, now=row.customer.clock_at or now) for row in rows)
 
 
 def grant_key(commitment: Commitment, number: int) -> str:
@@ -53,7 +58,8 @@ def _grant(row: Commitment, *, now: datetime) -> int:
     missing = [(number, each) for number, each in due if grant_key(row, number) not in known]
     if missing:
         lock_customers(customer_ids=[row.customer_id])
-        pool = _pool(row)
+        unit = CreditUnit(row.currency, minor_units(row.currency))
+        pool = pool_in_unit(customer=row.customer, unit=unit)
         for number, each in missing:
             _grant_instalment(row, number, each, pool=pool, now=now)
     return len(missing)
@@ -81,24 +87,3 @@ def _grant_instalment(
         note=f"{row.name}, instalment {number}",
         now=now,
     )
-
-
-def _pool(row: Commitment) -> CreditPool:
-    """Return the customer's first pool of money, and open it if need be."""
-    found = CreditPool.objects.filter(customer_id=row.customer_id, unit_id=row.currency)
-    pool = found.order_by("pk").first()
-    if pool is not None:
-        return pool
-    unit, _ = UnitOfAccount.objects.get_or_create(
-        code=row.currency,
-        defaults={
-            "name": row.currency,
-            "kind": UnitOfAccount.Kind.CURRENCY,
-            "decimals": minor_units(row.currency),
-        },
-    )
-    key = row.currency.lower()
-    pool, _ = CreditPool.objects.get_or_create(
-        customer=row.customer, key=key, defaults={"name": f"Credit in {row.currency}", "unit": unit}
-    )
-    return pool

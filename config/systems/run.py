@@ -16,7 +16,12 @@ from django.db.models import Q
 
 from billing import tasks as billing_tasks
 from billing.models import Statement, StatementLine
-from config.systems.commitments import commit
+from config.systems.commitments import (
+    clock_of,
+    close_by_clock,
+    commit,
+    lapsed_differences,
+)
 from config.systems.compare import BilledLine, BilledStatement, differences
 from plans.catalogue.load import load
 from plans.catalogue.systems import System, catalogue_of, events, month_after
@@ -84,6 +89,7 @@ def _subscribe(system: System, *, run: str, now: datetime) -> Subject:
         name=f"{system.system}, {system.title}",
         currency=version.currency,
         grace_hours=0,
+        clock_at=clock_of(system),
     )
     for name in system.workspaces:
         create_workspace(customer=customer, key=_key(customer.key, name), name=f"Team {name}")
@@ -150,9 +156,24 @@ def _batches(cloud_events: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, 
 
 
 def _close(subjects: Sequence[Subject], *, run: str) -> None:
-    """Send the tasks that Beat sends, limited to this run's customers, and wait for each step."""
-    ids = [customer.pk for _, customer in subjects]
-    wanted = sum(len(system.expected) for system, _ in subjects)
+    """Close the months of each system; of those with a clock, as it is moved on."""
+    plain = [subject for subject in subjects if subject.customer.clock_at is None]
+    wanted = sum(len(system.expected) for system, _ in plain)
+    _close_months([customer.pk for _, customer in plain], wanted=wanted, run=run)
+    for subject in subjects:
+        system, customer = subject
+        if customer.clock_at is not None:
+            ids = [customer.pk]
+            close_by_clock(
+                system,
+                customer,
+                close=lambda months, ids=ids: _close_months(ids, wanted=months, run=run),  # type: ignore[misc]
+                wait=lambda done, what: _wait_until(done, what=what),
+            )
+
+
+def _close_months(ids: list[int], *, wanted: int, run: str) -> None:
+    """Send the tasks that Beat sends, limited to these customers, and wait for each step."""
     settled = Statement.objects.filter(customer_id__in=ids)
     usage_tasks.roll_up.delay()
     billing_tasks.open_and_draft.delay(ids)
@@ -181,7 +202,10 @@ def _outcome(subject: Subject) -> Outcome:
         system=system,
         totals=tuple(statement.total for statement in statements),
         currency=customer.currency,
-        differences=differences(statements, system.expected, features=system.features),
+        differences=[
+            *differences(statements, system.expected, features=system.features),
+            *lapsed_differences(system, customer),
+        ],
     )
 
 
