@@ -16,6 +16,7 @@ from billing.ledger.checks import check_ledger
 from billing.locks import Scope
 from billing.models import Statement
 from billing.statements.opening import open_statements
+from billing.statements.sweeping import sweep_credit
 from billing.statements.verify import Difference, verify_statements
 
 SECONDS_MAX = 240
@@ -105,6 +106,14 @@ def expire_credit() -> None:
         pass
     while expire_grants(now=now):
         pass
+
+
+@shared_task
+def draw_credit() -> None:
+    """Draw the credit that usage has come to since it was last looked at."""
+    now, after = timezone.now(), 0
+    while (last := sweep_credit(now=now, after=after)) is not None:
+        after = last
 
 
 @shared_task

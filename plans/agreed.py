@@ -128,11 +128,16 @@ def _state(row: PriceOverride, *, now: datetime) -> str:
 
 def _sample(effect: rating.Effect, currency: str) -> SampleRow:
     amounts = [
-        "" if amount is None else money(amount, currency=currency)
-        for amount in (effect.before, effect.after)
+        "" if amount is None else money(amount, currency=credit or currency)
+        for amount, credit in (
+            (effect.before, effect.before_credit),
+            (effect.after, effect.after_credit),
+        )
     ]
     difference = effect.problem
     if effect.difference is not None:
         sign = "+" if effect.difference > 0 else "\N{MINUS SIGN}" if effect.difference < 0 else ""
-        difference = f"{sign}{money(abs(effect.difference), currency=currency)}"
+        difference = (
+            f"{sign}{money(abs(effect.difference), currency=effect.after_credit or currency)}"
+        )
     return SampleRow(effect.sample, amounts[0], amounts[1], difference)

@@ -1,12 +1,16 @@
-"""Every row lock of the app, by name. Plan first, then versions, then meters, by primary key."""
+"""Every row lock of the app, by name. Plan, versions, meters, credit units: in this order."""
 
 from collections.abc import Collection
 from datetime import datetime
 
 from plans.models import (
     Commitment,
+    CreditAllotment,
+    CreditPack,
+    CreditUnit,
     Customer,
     Feature,
+    JobClass,
     Meter,
     Plan,
     PlanVersion,
@@ -39,15 +43,45 @@ def meters_of(*, version_id: int) -> list[Meter]:
     return list(meters.select_for_update(of=("self",)).order_by("pk"))
 
 
+def credit_units_of(*, version_id: int) -> list[CreditUnit]:
+    """Lock the credits that a version is in, so that none gets other decimals meanwhile."""
+    named = (
+        Price.objects.filter(version_id=version_id, credit_unit__isnull=False).values(
+            "credit_unit"
+        ),
+        CreditPack.objects.filter(version_id=version_id).values("unit"),
+        CreditAllotment.objects.filter(version_id=version_id, unit__isnull=False).values("unit"),
+    )
+    units = CreditUnit.objects.filter(pk__in=named[0].union(*named[1:], all=True))
+    return list(units.select_for_update(of=("self",)).order_by("pk"))
+
+
+def credit_unit(*, code: str) -> CreditUnit:
+    """Lock a credit's row."""
+    return CreditUnit.objects.select_for_update(of=("self",)).get(pk=code)
+
+
+def job_class(*, job_class_id: int) -> JobClass:
+    """Lock a job class's row."""
+    return JobClass.objects.select_for_update(of=("self",)).get(pk=job_class_id)
+
+
 def catalogue(
-    *, plan_keys: Collection[str], meter_keys: Collection[str], feature_keys: Collection[str]
+    *,
+    plan_keys: Collection[str],
+    meter_keys: Collection[str],
+    feature_keys: Collection[str],
+    credit_codes: Collection[str] = (),
+    job_class_keys: Collection[str] = (),
 ) -> None:
-    """Lock the stored plans, versions, meters and features that documents name."""
+    """Lock the stored plans, versions, meters, features, credits and job classes of documents."""
     for rows in (
         Plan.objects.filter(key__in=list(plan_keys)),
         PlanVersion.objects.filter(plan__key__in=list(plan_keys)),
         Meter.objects.filter(key__in=list(meter_keys)),
         Feature.objects.filter(key__in=list(feature_keys)),
+        CreditUnit.objects.filter(pk__in=list(credit_codes)),
+        JobClass.objects.filter(key__in=list(job_class_keys)),
     ):
         list(rows.select_for_update(of=("self",)).order_by("pk").values_list("pk"))
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from plans import rating
 from plans.catalogue.rows import price_rows
-from plans.models import Meter, PriceOverride
+from plans.models import CreditUnit, Meter, PriceOverride
 from plans.rating.agreed import with_agreed
 from plans.terms import VersionTerms, digest, price_value
 
@@ -51,7 +51,8 @@ def agreements_of(customer_ids: Collection[int]) -> dict[int, list[Agreement]]:
 
 
 def agreed_prices(ids: Collection[int]) -> dict[int, AgreedPrice]:
-    """Return agreed prices by id, in one query whatever their number, and none where there is none.
+    """Return agreed prices by id, in one query whatever their number, another where any is in
+    credits, and none where there is none.
 
     Raises KeyError for an id that does not exist.
     """
@@ -59,16 +60,23 @@ def agreed_prices(ids: Collection[int]) -> dict[int, AgreedPrice]:
     if not wanted:
         return {}
     rows = PriceOverride.objects.filter(id__in=wanted).select_related("meter")
-    found = {row.pk: _agreed_price(row) for row in rows}
+    units = _credit_units(rows)
+    found = {row.pk: _agreed_price(row, units) for row in rows}
     missing = wanted - found.keys()
     if missing:
         raise KeyError(f"agreed prices {sorted(missing)} do not exist")
     return found
 
 
-def _agreed_price(row: PriceOverride) -> AgreedPrice:
+def _credit_units(rows: Iterable[PriceOverride]) -> dict[str, CreditUnit]:
+    codes = {row.content["credit"] for row in rows if "credit" in row.content}
+    return CreditUnit.objects.in_bulk(codes) if codes else {}
+
+
+def _agreed_price(row: PriceOverride, units: Mapping[str, CreditUnit]) -> AgreedPrice:
     content = {**row.content, "key": row.price_key}
-    return AgreedPrice(row.pk, price_value(price_rows(content, meter=row.meter)), row.meter)
+    rows = price_rows(content, meter=row.meter, units=units)
+    return AgreedPrice(row.pk, price_value(rows), row.meter)
 
 
 def agreed_terms(version: VersionTerms, agreed: Sequence[AgreedPrice]) -> VersionTerms:

@@ -13,8 +13,9 @@ A debit is above zero, a credit below. Each template sums to zero in every unit:
 | credit expired | credit; deferred, for its cost | expired; breakage |
 | credit given back | used; revenue | credit; deferred, for its cost |
 
-Use and expiry are posted by the database in the call that ends a hold or a grant, since a round
-trip for each would cost more than all the rest; see ``migrations/0011_credit_rules.py``.
+The last three are posted by the database in the call that ends a hold or a grant, since a round
+trip for each would cost more than all the rest; see ``migrations/0011_credit_rules.py`` and
+``0013_faster_credit.py``.
 
 A statement below zero, which gives back more than it charges, posts the other way round.
 """
@@ -114,22 +115,6 @@ def credit_granted(credit: Credit) -> tuple[Entry, ...]:
     return (
         *_moved(credit.amount, debit=ISSUED, credit=CREDIT, unit=credit.unit, grant=credit.grant),
         *_cost(credit, debit=UNBILLED, credit_to=DEFERRED),
-    )
-
-
-def credit_returned(credit: Credit) -> tuple[Entry, ...]:
-    """Return what credit that is given back posts, with the revenue that goes back with it."""
-    return (
-        *_moved(credit.amount, debit=USED, credit=CREDIT, unit=credit.unit, grant=credit.grant),
-        *_cost(credit, debit=REVENUE, credit_to=DEFERRED),
-    )
-
-
-def credit_lapsed(credit: Credit) -> tuple[Entry, ...]:
-    """Return what credit that expires posts, and the breakage that it leaves."""
-    return (
-        *_moved(credit.amount, debit=CREDIT, credit=EXPIRED, unit=credit.unit, grant=credit.grant),
-        *_cost(credit, debit=DEFERRED, credit_to=BREAKAGE),
     )
 
 

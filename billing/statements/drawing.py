@@ -10,7 +10,7 @@ import msgspec
 from django.db.models import F
 from msgspec import UNSET, UnsetType
 
-from billing.credits.drawing import CreditMoved, Draw, draw_all, give_back
+from billing.credits.drawing import CreditMoved, Draw, Slice, draw_all, give_back
 from billing.locks import lock_customers
 from billing.models import CreditDraw, CreditPurchase, Statement, StatementLine
 from billing.statements.credit_facts import CreditSpan, last_instant, load_credit
@@ -140,12 +140,12 @@ def _draw(one: Drawing, *, now: datetime) -> None:
     )
 
 
-def _merged(slices: Iterable[tuple[int, Decimal]]) -> tuple[tuple[int, Decimal], ...]:
+def _merged(slices: Iterable[tuple[int, Decimal]]) -> tuple[Slice, ...]:
     """Return the slices with those of one grant together."""
     found: dict[int, Decimal] = {}
     for grant, amount in slices:
         found[grant] = found.get(grant, Decimal(0)) + amount
-    return tuple(found.items())
+    return tuple(Slice(grant, amount) for grant, amount in found.items())
 
 
 def _hold_key(one: Drawing, key: _Key) -> str:

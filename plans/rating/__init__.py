@@ -28,13 +28,22 @@ from plans.rating.periods import (
     share,
 )
 from plans.rating.phases import WHOLE_LIFE, PhaseSpan, in_phase, phase_at, phase_spans
-from plans.rating.prices import ChargeModel, Limit, Overage, Phase, Price, ServiceClass, Terms
+from plans.rating.prices import (
+    ChargeModel,
+    Limit,
+    Overage,
+    Phase,
+    Price,
+    ServiceClass,
+    Terms,
+    unit_of,
+)
 from plans.rating.rate import line_key, rate
 from plans.rating.samples import sample_usage, samples
 from plans.rating.seats import Seats
 from plans.rating.tiers import Tier
 from plans.rating.usage import Cell, DayLevels, Usage
-from plans.rating.validation import Problem, problems, problems_in_terms
+from plans.rating.validation import Problem, problems, problems_in_terms, warnings_in_terms
 from plans.rating.volume import Volume
 
 __all__ = [
@@ -102,4 +111,6 @@ __all__ = [
     "samples",
     "share",
     "split",
+    "unit_of",
+    "warnings_in_terms",
 ]
