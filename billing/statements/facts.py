@@ -14,7 +14,7 @@ from msgspec import UNSET
 from billing.statements.credit_facts import CreditSpan, load_credit
 from billing.statements.cutting import NoVersionInForce, Stretch, pieces, stretches
 from billing.statements.late import NOTHING_LATE, Late, load_late
-from billing.statements.promises import Asked, Customer, Promises
+from billing.statements.promises import Asked, Promises, Whose
 from billing.statements.reading import Priced, UsageReader
 from billing.statements.substitution import IN_FORCE, Substitution
 from billing.statements.values import Facts, LatePeriod, Line, Segment
@@ -130,7 +130,7 @@ def load_facts(
 
 def promises_of(periods: Sequence[Period], *, late: Sequence[LatePeriod] = ()) -> Promises:
     """Return the commitments of the periods' customers."""
-    customers = {Customer(period.customer_id, period.zone) for period in periods}
+    customers = {Whose(period.customer_id, period.zone) for period in periods}
     return Promises(customers, origins={each.origin for each in late})
 
 

@@ -23,7 +23,7 @@ from plans.rating.commitments import (
 from plans.rating.periods import local_midnight
 
 
-class Customer(NamedTuple):
+class Whose(NamedTuple):
     """Whose commitments are looked for, and in which zone their days begin."""
 
     id: int
@@ -58,7 +58,7 @@ class Promises:
     ``origins`` are the statements that late usage came into.
     """
 
-    def __init__(self, customers: Collection[Customer], *, origins: Collection[int] = ()) -> None:
+    def __init__(self, customers: Collection[Whose], *, origins: Collection[int] = ()) -> None:
         zones = {each.id: each.zone for each in customers}
         self._commitments = commitments_of(zones)
         self._zones = zones
@@ -72,6 +72,15 @@ class Promises:
         What later statements counted is left out: a statement stands on those before it.
         """
         return tuple(self._promises(asked))
+
+    def stretches_of(self, commitment_id: int, asked: Asked) -> tuple[Measured, ...]:
+        """Return all stretches of a commitment as they stand before a span; none of a draft."""
+        for found, terms in self._commitments.get(asked.customer_id, ()):
+            if found == commitment_id:
+                noted = self._noted.get(commitment_id, ())
+                before = [each for each in noted if each.statement_start < asked.start]
+                return tuple(_measured(terms, before, zone=self._zones[asked.customer_id]))
+        return ()
 
     def _promises(self, asked: Asked) -> Iterator[Promise]:
         for commitment_id, terms in self._commitments.get(asked.customer_id, ()):
