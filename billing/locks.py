@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from django.db import connection
 from django.db.models import Q
 
-from billing.models import DryRun
+from billing.models import DryRun, Spend, SpendSweep
 from billing.statements.facts import Period
 from plans.models import Customer
 
@@ -97,6 +97,31 @@ def lock_customers(*, customer_ids: Collection[int]) -> None:
     """
     rows = Customer.objects.filter(pk__in=customer_ids)
     list(rows.select_for_update(of=("self",), no_key=True).order_by("pk").values_list("pk"))
+
+
+def lock_spend(*, customer_ids: Collection[int]) -> dict[int, Spend]:
+    """Lock the customers' rows of spend in the order of their ids, and return them by customer id.
+
+    Rows that are missing are made. A transaction must be open.
+    """
+    wanted = sorted(set(customer_ids))
+    Spend.objects.bulk_create([Spend(customer_id=one) for one in wanted], ignore_conflicts=True)
+    rows = Spend.objects.filter(pk__in=wanted).select_for_update(of=("self",), no_key=True)
+    return {row.pk: row for row in rows.order_by("pk")}
+
+
+def claim_spend_sweep(*, now: datetime, lasts: timedelta) -> SpendSweep | None:
+    """Claim the sweep over spend; None where another worker has it."""
+    SpendSweep.objects.get_or_create(id=1)
+    free = Q(claimed_until=None) | Q(claimed_until__lte=now)
+    if not SpendSweep.objects.filter(free, id=1).update(claimed_until=now + lasts):
+        return None
+    return SpendSweep.objects.get(id=1)
+
+
+def release_spend_sweep(*, horizon: int, now: datetime) -> None:
+    """Give the sweep back, and say how far spend is rated."""
+    SpendSweep.objects.filter(id=1).update(horizon=horizon, swept_at=now, claimed_until=None)
 
 
 def _claim(

@@ -4,23 +4,34 @@ Each is safe to run twice and at the same time as another: statements are claime
 stops at its time limit with work left sends itself again.
 """
 
+from datetime import timedelta
+
 from celery import shared_task
 from django.utils import timezone
 
 from billing import runs
+from billing.alerts import sending
+from billing.alerts.noticing import alert_spend, customers_to_look_at, forget_days
+from billing.alerts.sending import customers_to_tell
 from billing.credits.expiring import expire_grants
 from billing.credits.holding import expire_holds
 from billing.credits.prepaid import grant_prepaid
 from billing.dry_runs.running import abandoned_runs, run_dry_run
+from billing.jobs.sweeping import PAGE, expire_silent
 from billing.ledger.checks import check_ledger
 from billing.locks import Scope
 from billing.models import Statement
+from billing.spend import sweeping
 from billing.statements.opening import open_statements
 from billing.statements.sweeping import sweep_credit
 from billing.statements.verify import Difference, verify_statements
+from billing.webhooks.sending import deliver_due
+from billing.webhooks.telling import tell_of_jobs
 
 SECONDS_MAX = 240
+SWEEP_SECONDS_MAX = 20
 TASKS_MAX = 8
+ALERT_PAGE = 1000
 
 
 def scope_of(customer_ids: list[int] | None) -> Scope:
@@ -98,6 +109,19 @@ def continue_dry_runs() -> None:
         dry_run.delay(run_id)
 
 
+@shared_task(ignore_result=True)
+def sweep_spend() -> None:
+    """Rate the spend of customers with new usage, unless another worker does."""
+    sweeping.sweep_spend(now=timezone.now(), seconds_max=SWEEP_SECONDS_MAX)
+
+
+@shared_task
+def expire_jobs() -> None:
+    """End the jobs that fell silent; what is left after a page is found by the next run."""
+    while expire_silent(now=timezone.now()).expired == PAGE:
+        pass
+
+
 @shared_task
 def expire_credit() -> None:
     """End the holds whose time is up, then expire the credit whose time is up."""
@@ -137,6 +161,40 @@ def verify() -> None:
 
 class StatementsDiffer(Exception):
     """A finalised statement is not what its facts say; ``verify_statements`` lists all."""
+
+
+@shared_task
+def alert_budgets() -> None:
+    """Store the alerts of all budgets that are due, and mail every alert that waits."""
+    now = timezone.now()
+    after = 0
+    while page := customers_to_look_at(after=after, limit=ALERT_PAGE):
+        alert_spend(customer_ids=page, now=now)
+        after = page[-1]
+    for customer_id in customers_to_tell(now=now, limit=ALERT_PAGE):
+        send_alerts.delay(customer_id)
+
+
+@shared_task
+def send_alerts(customer_id: int) -> None:
+    """Mail the alerts of a customer that wait, in order."""
+    sending.send_alerts(customer_id=customer_id, now=timezone.now())
+
+
+@shared_task
+def deliver_webhooks() -> None:
+    """Store what endpoints are to be told of jobs, then send what is due until nothing is."""
+    until = timezone.now() + timedelta(seconds=SECONDS_MAX)
+    while tell_of_jobs() and timezone.now() < until:
+        pass
+    while deliver_due(clock=timezone.now) and timezone.now() < until:
+        pass
+
+
+@shared_task
+def forget_spend_days() -> None:
+    """Delete what days came to that no forecast looks at any more."""
+    forget_days(now=timezone.now())
 
 
 def _workers_for(status: str) -> int:

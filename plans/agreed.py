@@ -79,15 +79,16 @@ def beside_the_list(
 def agreed_with(customer: Customer, *, now: datetime) -> list[AgreedRow]:
     """Return the prices agreed with a customer, the latest first, beside the list prices of now."""
     rows = list(
-        PriceOverride.objects.filter(customer=customer)
+        PriceOverride.objects.filter(customer=customer, contract_version=None)
         .select_related("plan", "created_by")
         .order_by("-starts_at", "price_key")
     )
-    in_force = _terms_now({row.plan_id for row in rows}, currency=customer.currency, now=now)
+    plans = {row.plan_id for row in rows if row.plan_id is not None}
+    in_force = _terms_now(plans, currency=customer.currency, now=now)
     values = agreed_prices([row.pk for row in rows])
     found = []
     for row in rows:
-        known, value = in_force.get(row.plan_id), values[row.pk].price
+        known, value = in_force.get(row.plan_id or 0), values[row.pk].price
         words = beside_the_list(
             value, terms=known.terms if known else None, currency=customer.currency
         )

@@ -3,7 +3,10 @@
 from collections.abc import Collection
 from datetime import datetime
 
+from django.db.models import Q
+
 from plans.models import (
+    Budget,
     Commitment,
     CreditAllotment,
     CreditPack,
@@ -12,6 +15,8 @@ from plans.models import (
     Feature,
     JobClass,
     Meter,
+    OutcomeContract,
+    OutcomeContractVersion,
     Plan,
     PlanVersion,
     Price,
@@ -111,3 +116,28 @@ def commitment(*, commitment_id: int) -> Commitment:
     """Lock a commitment's row, with its customer beside it."""
     rows = Commitment.objects.select_for_update(of=("self",)).select_related("customer")
     return rows.get(pk=commitment_id)
+
+
+def contract(*, contract_id: int) -> OutcomeContract:
+    """Lock an outcome contract's row: one at a time numbers or publishes its versions."""
+    rows = OutcomeContract.objects.select_for_update(of=("self",))
+    return rows.select_related("plan", "customer").get(pk=contract_id)
+
+
+def contract_version(*, version_id: int) -> OutcomeContractVersion:
+    """Lock a version of an outcome contract; the contract's own lock comes first."""
+    rows = OutcomeContractVersion.objects.select_for_update(of=("self",))
+    return rows.select_related("contract__plan", "contract__customer").get(pk=version_id)
+
+
+def budget_of(*, customer_id: int, workspace_id: int | None) -> Budget | None:
+    """Lock the budget of a customer, or of one of its workspaces; None where there is none."""
+    whole = Q(workspace=None) if workspace_id is None else Q(workspace_id=workspace_id)
+    rows = Budget.objects.filter(whole, customer_id=customer_id)
+    return rows.select_for_update(of=("self",)).first()
+
+
+def budgets_of(*, customer_id: int) -> list[Budget]:
+    """Lock all budgets of a customer: none changes while their alerts are decided."""
+    rows = Budget.objects.filter(customer_id=customer_id).select_related("customer", "workspace")
+    return list(rows.select_for_update(of=("self",)).order_by("pk"))

@@ -15,12 +15,14 @@ os.environ["DEBUG"] = "false"
 pytest_plugins = [
     "tests.fixtures.broker",
     "tests.fixtures.browser",
+    "tests.fixtures.job_world",
     "tests.fixtures.own_services",
     "tests.fixtures.staff",
     "tests.fixtures.statements",
     "tests.fixtures.usage",
     "tests.fixtures.world",
-    "tests.fixtures.dry_runs",  # after the world that it builds on
+    "tests.fixtures.dry_runs",  # these after the world that they build on
+    "tests.fixtures.jobs",
 ]
 
 hypothesis.settings.register_profile("default", deadline=None, max_examples=100)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from django.db import connection
 
-from usage.models import ApiKey, ImportRun, RollupState
+from usage.models import ApiKey, ImportRun, Job, RollupState
 
 
 def lock_rollup_state() -> RollupState:
@@ -43,3 +43,12 @@ def lock_api_key(*, key_id: int) -> ApiKey | None:
 def lock_import_run(*, run_id: int) -> ImportRun:
     """Lock an import's row: one process at a time stores a batch of it."""
     return ImportRun.objects.select_for_update(of=("self",)).get(pk=run_id)
+
+
+def lock_job(*, job_id: int) -> Job:
+    """Lock a job with its customer, class, workspace and parent beside it.
+
+    Who holds money for jobs has locked the customer's row of spend before.
+    """
+    rows = Job.objects.select_related("customer", "workspace", "job_class", "parent")
+    return rows.select_for_update(of=("self",), no_key=True).get(pk=job_id)

@@ -5,12 +5,16 @@ from typing import Any, NamedTuple
 
 
 class Entry(NamedTuple):
-    """One task and when Beat sends it: each so many minutes, or by crontab fields (UTC)."""
+    """One task and when Beat sends it: each so many minutes or seconds, or by crontab fields (UTC).
+
+    One that is sent each few seconds lapses when the next is due: a backlog helps nobody.
+    """
 
     name: str
     task: str
     description: str
     every_minutes: int | None = None
+    every_seconds: int | None = None
     crontab: tuple[tuple[str, str], ...] = ()
 
 
@@ -32,6 +36,12 @@ ENTRIES = (
         task="usage.tasks.replay_quarantine",
         description="Tries events again whose customer or type was unknown.",
         every_minutes=60,
+    ),
+    Entry(
+        name="Settle outcomes",
+        task="usage.tasks.settle_outcomes",
+        description="Decides outcomes whose window is over; releases what was held back.",
+        every_minutes=5,
     ),
 )
 
@@ -59,11 +69,13 @@ def remove_schedule(entries: Sequence[Entry], *, apps: Any) -> None:
 
 
 def _time(entry: Entry, *, apps: Any) -> dict[str, Any]:
+    intervals = apps.get_model("django_celery_beat", "IntervalSchedule").objects
     if entry.every_minutes is not None:
-        interval, _ = apps.get_model(
-            "django_celery_beat", "IntervalSchedule"
-        ).objects.get_or_create(every=entry.every_minutes, period="minutes")
+        interval, _ = intervals.get_or_create(every=entry.every_minutes, period="minutes")
         return {"interval": interval}
+    if entry.every_seconds is not None:
+        interval, _ = intervals.get_or_create(every=entry.every_seconds, period="seconds")
+        return {"interval": interval, "expire_seconds": entry.every_seconds}
     crontab, _ = apps.get_model("django_celery_beat", "CrontabSchedule").objects.get_or_create(
         **{"minute": "0", "hour": "*", "timezone": "UTC", **dict(entry.crontab)}
     )

@@ -12,10 +12,11 @@ A debit is above zero, a credit below. Each template sums to zero in every unit:
 | credit used | credit; deferred, for its cost | used; revenue |
 | credit expired | credit; deferred, for its cost | expired; breakage |
 | credit given back | used; revenue | credit; deferred, for its cost |
+| credit moved between pools | credit, of the old grant | credit, of the new one |
 
-The last three are posted by the database in the call that ends a hold or a grant, since a round
-trip for each would cost more than all the rest; see ``migrations/0011_credit_rules.py`` and
-``0013_faster_credit.py``.
+What a hold uses, what is given back, and what expires by time, is posted by the database in the
+call that ends a hold or a grant, since a round trip for each would cost more than all the rest; see
+``migrations/0013_faster_credit.py``.
 
 A statement below zero, which gives back more than it charges, posts the other way round.
 """
@@ -116,6 +117,21 @@ def credit_granted(credit: Credit) -> tuple[Entry, ...]:
         *_moved(credit.amount, debit=ISSUED, credit=CREDIT, unit=credit.unit, grant=credit.grant),
         *_cost(credit, debit=UNBILLED, credit_to=DEFERRED),
     )
+
+
+def credit_expired(credit: Credit) -> tuple[Entry, ...]:
+    """Return what credit that expires by hand posts: what was sold of it is breakage."""
+    return (
+        *_moved(credit.amount, debit=CREDIT, credit=EXPIRED, unit=credit.unit, grant=credit.grant),
+        *_cost(credit, debit=DEFERRED, credit_to=BREAKAGE),
+    )
+
+
+def credit_transferred(
+    *, unit: str, amount: Decimal, from_grant: int, to_grant: int
+) -> tuple[Entry, ...]:
+    """Return what credit posts that moves from one grant to another of the same customer."""
+    return (Entry(CREDIT, unit, amount, from_grant), Entry(CREDIT, unit, -amount, to_grant))
 
 
 def _cost(credit: Credit, *, debit: str, credit_to: str) -> tuple[Entry, ...]:

@@ -24,7 +24,7 @@ def backwards(apps: Any, _schema_editor: Any) -> None:
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("billing", "0013_faster_credit"),
+        ("billing", "0020_spend"),
         ("billing", "0020_spend"),
         ("django_celery_beat", "0019_alter_periodictasks_options"),
         ('plans', '0009_frozen_credit_and_job_terms'),

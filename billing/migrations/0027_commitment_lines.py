@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0021_credit_statements'),
+        ('billing', '0026_alerts_and_webhooks'),
     ]
 
     operations = [

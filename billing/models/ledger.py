@@ -35,6 +35,13 @@ class UnitOfAccount(models.Model):
     name = models.CharField(max_length=100)
     kind = models.CharField(max_length=10, choices=Kind.choices)
     decimals = models.PositiveSmallIntegerField(default=0)
+    approval_above = models.DecimalField(
+        max_digits=38,
+        decimal_places=12,
+        null=True,
+        blank=True,
+        help_text="Above this, credit that is moved by hand needs a second person. Empty: never.",
+    )
 
     class Meta:
         verbose_name_plural = "units of account"

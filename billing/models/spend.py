@@ -18,7 +18,9 @@ class Spend(models.Model):
     ``usage`` holds the period's quantities by price and dimension values as canonical JSON, to
     price a job at the margin; ``horizon`` is the transaction horizon at which they were read: what
     was stored since is not in. ``spent`` is money, all lines of the period; ``usage_spent`` leaves
-    fees out; ``by_workspace`` splits the latter. Day and hour are the customer's local ones.
+    fees out; ``by_workspace`` splits the latter.
+    ``held`` is what ``pending`` comes to on top of ``usage``: all of it together, since the price
+    of one job may depend on the others. Day and hour are the customer's local ones.
     """
 
     customer = models.OneToOneField(
@@ -36,6 +38,11 @@ class Spend(models.Model):
     problem = models.TextField(blank=True, default="")
 
     held = money_field(default=Decimal(0))
+    pending = models.JSONField(
+        default=list,
+        help_text="What all jobs together hold or have used that is not rated yet: [meter,"
+        " dimension values, quantity] each.",
+    )
     held_by_workspace = models.JSONField(default=dict)
     running = models.PositiveIntegerField(default=0)
     running_by_class = models.JSONField(default=dict)
@@ -47,10 +54,45 @@ class Spend(models.Model):
         default=Decimal(0), help_text="What the period had come to when the day began."
     )
 
+    unpaid = money_field(
+        default=Decimal(0), help_text="What jobs cost above their hold, where that stops new ones."
+    )
+    unpaid_at = models.DateTimeField(null=True, help_text="When the last of these jobs ended.")
+
     class Meta:
         constraints = [
             models.CheckConstraint(condition=models.Q(held__gte=0), name="spend_held_not_negative"),
         ]
+        indexes = [
+            models.Index(fields=["rated_at"], name="spend_to_rate_again"),
+            models.Index(fields=["period_end"], name="spend_period_over"),
+            models.Index(
+                fields=["rated_at"],
+                name="spend_with_problem",
+                condition=~models.Q(problem_code=""),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"spend of customer {self.customer_id}"
+
+
+class SpendSweep(models.Model):
+    """How far spend is rated: one row.
+
+    All usage that was stored below ``horizon`` is in the customers' rows, or the row says what
+    keeps it out. ``claimed_until`` is how long a worker owns the sweep.
+    """
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    horizon = models.BigIntegerField(default=0)
+    swept_at = models.DateTimeField(null=True)
+    claimed_until = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=models.Q(id=1), name="one_spend_sweep"),
+        ]
+
+    def __str__(self) -> str:
+        return f"spend is rated up to {self.horizon}"

@@ -14,6 +14,7 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from msgspec import UNSET
 from msgspec.structs import replace as with_fields
 
 from billing.statements.commitment_lines import Commitments
@@ -30,6 +31,7 @@ from billing.statements.credit_lines import (
 )
 from billing.statements.credit_values import CreditUse
 from billing.statements.days import day_levels
+from billing.statements.outcome_corrections import in_two_steps, with_reversals_as_billed
 from billing.statements.upgrades import Held, given_back, held, is_fee, named_upgraded
 from billing.statements.values import (
     Billed,
@@ -93,7 +95,7 @@ def build(
     by = PricedBy(terms, agreed)
     purse = Purse(facts.credit)
     paying = Paying(purse, facts.currency)
-    commitments = Commitments(facts)
+    commitments = Commitments(facts, outside=lambda line: _is_of_contract(line, by))
     listed = _segment_lines(facts.segments, facts=facts, by=by, paying=paying)
     charges = tuple(commitments.on_charges(listed))
     adjustments = tuple(
@@ -129,7 +131,9 @@ def uses_so_far(
     purse = Purse(facts.credit)
     by, paying = PricedBy(terms, agreed), Paying(purse, facts.currency, strict=False)
     listed = _segment_lines(facts.segments, facts=facts, by=by, paying=paying)
-    lines = list(Commitments(facts).on_charges(listed))
+    lines = list(
+        Commitments(facts, outside=lambda line: _is_of_contract(line, by)).on_charges(listed)
+    )
     paid = credit_lines(lines, facts=facts, purse=purse)
     parts = (line.explanation.credit for line in [*lines, *paid])
     return [use for part in parts if part is not None for use in part.uses if not use.draw]
@@ -235,6 +239,12 @@ def _standing(segment: Segment, *, phase: rating.Phase, by: PricedBy) -> list[_S
     return [_Standing(price, agreed) for price, agreed in found if price is not None]
 
 
+def standing_prices(segment: Segment, *, by: PricedBy) -> list[rating.Price]:
+    """Return the prices that hold in a segment as they stand in its phase, agreed ones in place."""
+    phase = _phase(by.terms[segment.version], segment.phase)
+    return [standing.price for standing in _standing(segment, phase=phase, by=by)]
+
+
 def _is_due(price: rating.Price, segment: Segment, *, zone: str) -> bool:
     """Say whether a fee that is not due in each period is due in a segment."""
     if price.once:
@@ -253,6 +263,11 @@ def _usage(price: rating.Price, usage: MeterUsage, *, segment: Segment, zone: st
         shares = tuple(quantity for _, quantity in usage.workspaces)
         return rating.Usage(cells=cells, transactions=usage.transactions, shares=shares)
     return rating.Usage(cells=cells, transactions=usage.transactions)
+
+
+def segment_share(segment: Segment, *, zone: str) -> Fraction:
+    """Return the part of its billing period that a segment is."""
+    return _share(Held(segment, segment.start, segment.end, None), zone=zone)
 
 
 def _share(each: Held, *, zone: str) -> Fraction:
@@ -340,15 +355,43 @@ def _late_lines(
     paying = paying._replace(origin=late.origin)
     lines = _segment_lines(late.segments, facts=facts, by=by, paying=paying)
     rated = {_line_key(line): _without_packs(line) for line in lines}
+    between = _between(late, rated, billed=billed, facts=facts, by=by)
     for key, listed in rated.items():
         before = billed.get(key)
         line = commitments.again(listed, before, origin=late.origin)
-        if line.amount != (before.amount if before else _ZERO) or changes(line):
+        if key in between:
+            for step, since in in_two_steps(line, between=between[key], before=before):
+                yield _correction(step, before=since, number=late.number, origin=late.origin)
+        elif line.amount != (before.amount if before else _ZERO) or changes(line):
             yield _correction(line, before=before, number=late.number, origin=late.origin)
     for key, before in billed.items():
         if key not in rated and before.amount:
             withdrawal = _withdrawal(before, late=late, by=by)
             yield commitments.withdrawn(withdrawal, origin=late.origin)
+
+
+def _between(
+    late: LatePeriod,
+    rated: Mapping[LineKey, Line],
+    *,
+    billed: Mapping[LineKey, Billed],
+    facts: Facts,
+    by: PricedBy,
+) -> dict[LineKey, Line]:
+    """Return the lines of outcome contracts with no more reversals than were billed."""
+    contract_lines = [line for line in rated.values() if _is_of_contract(line, by)]
+    if not contract_lines:
+        return {}
+    segments = with_reversals_as_billed(late.segments, contract_lines=contract_lines, billed=billed)
+    no_credit = Paying(Purse(UNSET), facts.currency, strict=False)
+    lines = _segment_lines(segments, facts=facts, by=by, paying=no_credit)
+    again = {_line_key(line): line for line in lines}
+    return {_line_key(line): again[_line_key(line)] for line in contract_lines}
+
+
+def _is_of_contract(line: Line, by: PricedBy) -> bool:
+    agreed = line.explanation.agreed
+    return agreed is not None and bool(by.agreed[agreed].contract)
 
 
 def _without_packs(line: Line) -> Line:

@@ -7,7 +7,7 @@ counts now. Then each commitment has its own lines: a prepaid instalment, how mu
 is due of a stretch that is over.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from decimal import Decimal
 from itertools import accumulate
@@ -73,10 +73,14 @@ class _Own(NamedTuple):
 
 
 class Commitments:
-    """The commitments of one statement while it is built: what is counted so far."""
+    """The commitments of one statement while it is built: what is counted so far.
 
-    def __init__(self, facts: Facts) -> None:
+    Lines of which ``outside`` says so do not count: outcomes have caps and floors of their own.
+    """
+
+    def __init__(self, facts: Facts, *, outside: Callable[[Line], bool]) -> None:
         self._facts = facts
+        self._outside = outside
         self._promises = () if facts.promises is UNSET else facts.promises
         self._counted = {
             (promise.id, each.start): each.counted
@@ -131,7 +135,7 @@ class Commitments:
                 yield from self._due(_Place(promise, stretch))
 
     def _place(self, line: Line) -> _Place | None:
-        if line.explanation.credit is not None:
+        if line.explanation.credit is not None or self._outside(line):
             return None
         for promise in self._promises:
             if covers(promise.terms, line.meter):

@@ -16,6 +16,7 @@ from billing.models import LedgerTransaction, Statement
 from billing.statements.drawing import draw_for_statements, has_credit
 from billing.statements.facts import Loaded, Period
 from billing.statements.values import Draft, Facts, canonical
+from billing.webhooks.telling import tell_of_statements
 from plans.errors import OperationError
 
 
@@ -220,6 +221,10 @@ def finalise(claimed: Sequence[Claimed], *, now: datetime) -> None:
                 )
                 for item in claimed
             ]
+        )
+        tell_of_statements(
+            [(each.period, numbers[each.period.id], stored[each.period.id][0]) for each in claimed],
+            now=now,
         )
 
 

@@ -19,6 +19,7 @@ class NoSubscription(OperationError):
     """The customer has no subscription at that time, so there is nothing to preview."""
 
     code = "no_subscription"
+    http_status = 409
 
 
 def preview_statement(*, customer_id: int, now: datetime) -> tuple[Facts, Draft]:

@@ -34,6 +34,6 @@ DROP FUNCTION plans_credit_unit_frozen;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("plans", "0018_clock_moves_on")]
+    dependencies = [("plans", "0011_outcome_contract_rules")]
 
     operations = [migrations.RunSQL(FORWARD, REVERSE)]

@@ -15,7 +15,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('plans', '0012_credit_units_frozen'),
+        ('plans', '0018_clock_moves_on'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

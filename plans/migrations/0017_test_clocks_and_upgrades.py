@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('plans', '0009_frozen_credit_and_job_terms'),
+        ("plans", "0015_budget_without_alerts"),
     ]
 
     operations = [

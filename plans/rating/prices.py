@@ -122,6 +122,8 @@ class Price:
     too), drawn from the customer's pools; each that they lack costs `beyond_credit_amount`, or
     stops the statement where that is None. `attribution` says in which period a job's usage falls:
     by its own time, or by when the job was completed or started.
+
+    `contract` is the key of the outcome contract whose fee it is: it stands beside a plan's prices.
     """
 
     key: str
@@ -145,6 +147,7 @@ class Price:
     credit: CreditUnit | None = None
     beyond_credit_amount: Decimal | None = None
     attribution: Attribution = "usage"
+    contract: str = ""
 
 
 def unit_of(price: Price, *, currency: str) -> Unit:

@@ -121,9 +121,9 @@ def _seats(price: Price, model: Seats, usage: Usage) -> Iterator[Item]:
 def _rate_metered(
     price: Price, usage: Usage, *, currency: Unit, full: Price
 ) -> tuple[RatedLine, ...]:
-    metered = usage.quantity
-    refuse_negative(metered)
-    quantity = metered
+    quantity = usage.quantity
+    refuse_negative(quantity)
+    metered = usage.added if price.contract else quantity
     allowance: Adjustment | None = None
     if price.allowance or price.overage.policy != "rate":
         quantity, allowance = take_allowance(metered, allowance=included(price, usage))

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('usage', '0007_jobs'),
+        ("usage", "0012_api_scopes_and_settled_jobs"),
     ]
 
     operations = [

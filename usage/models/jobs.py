@@ -10,7 +10,7 @@ from uuid import uuid4
 from django.core.validators import MinValueValidator
 from django.db import models
 
-from plans.models import Customer, JobClass, Workspace
+from plans.models import Customer, JobClass, PlanVersion, Workspace
 
 
 def money_field(**options: object) -> "models.DecimalField[Decimal, Decimal]":
@@ -22,9 +22,9 @@ class Job(models.Model):
     """One unit of work that was admitted, under the key by which its service asked.
 
     ``public_id`` is what addresses name it by. Money is in the customer's currency: the estimate at
-    admission, ``held`` (what is reserved now, zero once its usage is rated), and ``amount``, what
-    it came to. ``silent_at`` is when it expires unless it reports. ``parent`` is the job whose step
-    it is.
+    admission, ``held`` (what is reserved now, zero once its usage is rated), ``amount``, what it
+    came to, and ``service_credit``, what is given back of that. ``silent_at`` is when it expires
+    unless it reports. ``parent`` is the job whose step it is.
     """
 
     class State(models.TextChoices):
@@ -64,6 +64,23 @@ class Job(models.Model):
     estimate_comparable = models.PositiveIntegerField(default=0)
     held = money_field(default=Decimal(0))
     amount = money_field(null=True)
+    version = models.ForeignKey(
+        PlanVersion,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="+",
+        help_text="On whose terms it was admitted.",
+    )
+    held_quantities = models.JSONField(
+        default=list, help_text="What is held for it: [meter, dimension values, quantity] each."
+    )
+    reported = models.JSONField(
+        default=dict, help_text="What each attempt reported, by number, in the same form."
+    )
+    promised_start_at = models.DateTimeField(
+        null=True, help_text="By when its service class promised to start it."
+    )
+    service_credit = money_field(default=Decimal(0))
 
     admitted_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True)
@@ -97,6 +114,14 @@ class Job(models.Model):
                 fields=["customer", "settled_xid"],
                 name="job_unrated",
                 condition=models.Q(settled_at__isnull=False, rated_at=None),
+            ),
+            models.Index(
+                fields=["customer"], name="job_pending", condition=models.Q(rated_at=None)
+            ),
+            models.Index(
+                fields=["settled_xid"],
+                name="job_settled",
+                condition=models.Q(settled_xid__isnull=False),
             ),
             models.Index(fields=["customer", "-id"], name="job_of_customer"),
             models.Index(
@@ -148,6 +173,7 @@ class JobUsage(models.Model):
     key = models.CharField(max_length=200)
     type = models.CharField(max_length=200)
     time = models.DateTimeField()
+    until = models.DateTimeField(null=True, help_text="The end of usage that lasted.")
     properties = models.JSONField()
     billed = models.BooleanField(null=True, help_text="Null while the job runs.")
 

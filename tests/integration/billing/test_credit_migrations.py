@@ -13,7 +13,7 @@ from tests.integration.billing.test_credits import NOW, balance, grant, hold, po
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-BEFORE = [("billing", "0012_credit_schedule")]
+BEFORE = [("billing", "0020_spend")]
 
 
 def migrate(target: list[tuple[str, str]]) -> None:

@@ -1,0 +1,208 @@
+"""`/api/v1/jobs`: ask for admission, tell what a job does, end it."""
+
+from uuid import UUID
+
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from billing.api import job_schema as schema
+from billing.api.job_bodies import (
+    BeginAttempt,
+    Cancel,
+    Complete,
+    EndAttempt,
+    Fail,
+    Heartbeat,
+    body_of,
+    check_request,
+    key_of,
+)
+from billing.jobs.admitting import admit
+from billing.jobs.asking import JobRequest
+from billing.jobs.life import begin_attempt, end_attempt, heartbeat
+from billing.jobs.queries import job_details
+from billing.jobs.settling import cancel, complete, fail
+from usage.api.auth import ApiKeyAuthentication, MayAskForJobs
+from usage.api.schema import PROBLEM, REFUSALS
+
+
+class _JobsView(APIView):
+    authentication_classes = [ApiKeyAuthentication]
+    permission_classes = [MayAskForJobs]
+
+
+class JobsView(_JobsView):
+    """Admission."""
+
+    @extend_schema(
+        operation_id="admit_job",
+        summary="Ask whether a job may start",
+        description="Asks features, service class, limits, budgets and credit in one step, and"
+        " holds what the job may cost. A refusal says which rule, its numbers and when to ask"
+        " again; nothing is changed by it.",
+        request=schema.REQUEST,
+        parameters=[schema.IDEMPOTENCY_KEY, schema.DRY_RUN],
+        responses={
+            200: OpenApiResponse(schema.JOB, "A dry run, or the same request again."),
+            201: OpenApiResponse(schema.JOB, "Admitted."),
+            **schema.ADMISSION_REFUSALS,
+        },
+    )
+    def post(self, request: Request) -> Response:
+        """Admit a job, or refuse it."""
+        dry_run = request.query_params.get("dry_run", "").lower() in ("true", "1")
+        key = key_of(request, required=not dry_run)
+        asked = body_of(request, JobRequest)
+        check_request(asked)
+        answer = admit(request=asked, key=key, now=timezone.now(), dry_run=dry_run)
+        return Response(answer.body, status=201 if answer.is_new and not dry_run else 200)
+
+
+class JobView(_JobsView):
+    """One job."""
+
+    @extend_schema(
+        operation_id="read_job",
+        summary="Read a job",
+        description="With its attempts, and what it and all jobs below it come to.",
+        responses={
+            200: schema.DETAILS,
+            **REFUSALS,
+            404: OpenApiResponse(PROBLEM, "`unknown_job`"),
+        },
+    )
+    def get(self, request: Request, job_id: UUID) -> Response:  # noqa: ARG002
+        """Return a job."""
+        return Response(job_details(job_id=job_id))
+
+
+class AttemptsView(_JobsView):
+    """Attempts of a job."""
+
+    @extend_schema(
+        operation_id="begin_attempt",
+        summary="Begin an attempt",
+        description="The first one starts the job. A retry is the next attempt.",
+        request=schema.BEGIN,
+        parameters=[schema.STEP_KEY],
+        responses={200: schema.ATTEMPT, **schema.STEP_REFUSALS},
+    )
+    def post(self, request: Request, job_id: UUID) -> Response:
+        """Begin an attempt."""
+        body = body_of(request, BeginAttempt)
+        return Response(
+            begin_attempt(
+                job_id=job_id, number=body.number, key=key_of(request), at=body.time,
+                now=timezone.now(),
+            )
+        )  # fmt: skip
+
+
+class AttemptView(_JobsView):
+    """One attempt of a job."""
+
+    @extend_schema(
+        operation_id="end_attempt",
+        summary="End an attempt that failed",
+        description="The job goes on: begin the next attempt, or fail it.",
+        request=schema.END,
+        parameters=[schema.STEP_KEY],
+        responses={200: schema.ATTEMPT, **schema.STEP_REFUSALS},
+    )
+    def post(self, request: Request, job_id: UUID, number: int) -> Response:
+        """End an attempt."""
+        body = body_of(request, EndAttempt)
+        return Response(
+            end_attempt(
+                job_id=job_id, number=number, cause=body.cause, reports=body.usage,
+                key=key_of(request), at=body.time, now=timezone.now(),
+            )
+        )  # fmt: skip
+
+
+class HeartbeatView(_JobsView):
+    """A sign of life."""
+
+    @extend_schema(
+        operation_id="job_heartbeat",
+        summary="Report usage, and ask whether to go on",
+        description="`continue`; `finish` where a budget is used up, within the grace amount;"
+        " `stop` beyond it, or where the parent job was stopped.",
+        request=schema.HEARTBEAT,
+        parameters=[schema.STEP_KEY],
+        responses={200: schema.VERDICT, **schema.STEP_REFUSALS},
+    )
+    def post(self, request: Request, job_id: UUID) -> Response:
+        """Take a heartbeat."""
+        body = body_of(request, Heartbeat)
+        return Response(
+            heartbeat(job_id=job_id, reports=body.usage, key=key_of(request), now=timezone.now())
+        )
+
+
+class CompleteView(_JobsView):
+    """The end of a job that succeeded."""
+
+    @extend_schema(
+        operation_id="complete_job",
+        summary="Complete a job",
+        description="What the plan bills of it becomes usage in the same transaction.",
+        request=schema.COMPLETE,
+        parameters=[schema.STEP_KEY],
+        responses={200: schema.JOB, **schema.STEP_REFUSALS},
+    )
+    def post(self, request: Request, job_id: UUID) -> Response:
+        """Complete a job."""
+        body = body_of(request, Complete)
+        return Response(
+            complete(
+                job_id=job_id, reports=body.usage, key=key_of(request), at=body.time,
+                now=timezone.now(),
+            )
+        )  # fmt: skip
+
+
+class FailView(_JobsView):
+    """The end of a job that failed."""
+
+    @extend_schema(
+        operation_id="fail_job",
+        summary="Fail a job for good",
+        description="By the provider: nothing is billed. By its input: as the plan says.",
+        request=schema.FAIL,
+        parameters=[schema.STEP_KEY],
+        responses={200: schema.JOB, **schema.STEP_REFUSALS},
+    )
+    def post(self, request: Request, job_id: UUID) -> Response:
+        """Fail a job."""
+        body = body_of(request, Fail)
+        return Response(
+            fail(
+                job_id=job_id, cause=body.cause, reason=body.reason, reports=body.usage,
+                key=key_of(request), at=body.time, now=timezone.now(),
+            )
+        )  # fmt: skip
+
+
+class CancelView(_JobsView):
+    """The end of a job that was called off."""
+
+    @extend_schema(
+        operation_id="cancel_job",
+        summary="Cancel a job",
+        request=schema.CANCEL,
+        parameters=[schema.STEP_KEY],
+        responses={200: schema.JOB, **schema.STEP_REFUSALS},
+    )
+    def post(self, request: Request, job_id: UUID) -> Response:
+        """Cancel a job."""
+        body = body_of(request, Cancel)
+        return Response(
+            cancel(
+                job_id=job_id, reason=body.reason, reports=body.usage, key=key_of(request),
+                at=body.time, now=timezone.now(),
+            )
+        )  # fmt: skip

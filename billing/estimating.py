@@ -1,0 +1,210 @@
+"""What a job will cost: a range before it runs, from what comparable jobs used.
+
+Each comparable job's quantities are scaled to this job's input and priced on the customer's own
+plan at the margin; low, expected and high are the 10th, 50th and 90th percentile of these amounts.
+So a job that uses much of one meter and little of another counts as it was, not as its meters'
+percentiles would have it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import NamedTuple
+
+from billing.estimates.values import Basis, Estimate, Range, ends_of, range_of, to_column
+from billing.models import Spend
+from billing.spend.margin import MarginAmount, MarginPricer, Standing, Used
+from billing.spend.standing import standing_of
+from plans import rating
+from plans.models import Customer, JobClass, Workspace
+from plans.rating.money import ZERO, plus, times, total
+from usage.comparable import ComparableJob, PerInput, newest_jobs
+
+__all__ = ["Estimate", "estimate"]
+
+COMPARABLE_LEAST = 20
+STANDS_FOR = timedelta(minutes=15)
+
+
+class _Likely(NamedTuple):
+    """Jobs that this one may turn out like, with their quantities at its input size."""
+
+    jobs: list[tuple[Used, ...]]
+    basis: Basis
+    is_sample: bool
+
+
+def estimate(
+    *,
+    customer: Customer,
+    job_class: JobClass,
+    input_size: Decimal,
+    at: datetime,
+    workspace: Workspace | None = None,
+    dimensions: Mapping[str, str] | None = None,
+    service_class: str = "",
+    spend: Spend | None = None,
+) -> Estimate:
+    """Return the range of what a job will cost on the customer's plan, on top of its usage so far.
+
+    ``dimensions`` are property values known beforehand: quantities are priced at them, and jobs
+    that had the same are preferred. ``spend`` is the customer's row where it was read already.
+    Raises NoSubscription, and RatingError where no comparable job can be priced.
+    """
+    standing = standing_of(customer=customer, at=at, spend=spend)
+    known = dict(dimensions or {})
+    likely = _likely(
+        customer=customer, job_class=job_class, input_size=input_size, known=known, at=at
+    )
+    values = _known_values(standing, known=known, service_class=service_class)
+    jobs = [_at_values(job, values) for job in likely.jobs]
+    amounts = _amounts(standing, jobs, workspace=workspace.key if workspace else "")
+    return Estimate(
+        currency=customer.currency,
+        **_range(likely, [_money(each) for each in amounts])._asdict(),
+        credits=_by_key(likely, [_credits(each) for each in amounts]),
+        quantities=_by_key(likely, [_quantities(job) for job in jobs]),
+        basis=likely.basis,
+        comparable=len(amounts) if likely.is_sample else 0,
+        stands_until=min([at + STANDS_FOR, *(each.end for each in standing.segments)]),
+    )
+
+
+def _likely(
+    *,
+    customer: Customer,
+    job_class: JobClass,
+    input_size: Decimal,
+    known: Mapping[str, str],
+    at: datetime,
+) -> _Likely:
+    """Take the customer's own jobs if they are enough, then the class's, then what it declares.
+
+    Where the class declares nothing, few jobs are better than none.
+    """
+    own = newest_jobs(job_class_id=job_class.pk, customer_id=customer.pk, at=at)
+    if len(own) >= COMPARABLE_LEAST:
+        return _sample(own, "customer", input_size=input_size, known=known)
+    others = newest_jobs(job_class_id=job_class.pk, customer_id=None, at=at)
+    if len(others) >= COMPARABLE_LEAST:
+        return _sample(others, "class", input_size=input_size, known=known)
+    declared = _declared(job_class)
+    if declared:
+        return _Likely([_scaled(job, input_size) for job in declared], "declared", False)
+    if own or others:
+        basis: Basis = "customer" if own else "class"
+        return _sample(own or others, basis, input_size=input_size, known=known)
+    return _Likely([], "unknown", False)
+
+
+def _sample(
+    jobs: Sequence[ComparableJob], basis: Basis, *, input_size: Decimal, known: Mapping[str, str]
+) -> _Likely:
+    alike = [job for job in jobs if job.dimensions == known]
+    taken = alike if len(alike) >= COMPARABLE_LEAST else jobs
+    return _Likely([_scaled(job.used, input_size) for job in taken], basis, True)
+
+
+def _declared(job_class: JobClass) -> list[tuple[PerInput, ...]]:
+    """Return three jobs that use the low, the expected and the high of what the class declares."""
+    rows = list(job_class.usage.select_related("meter").order_by("id"))
+    if not rows:
+        return []
+    return [
+        tuple(
+            PerInput(row.meter.key, ("",) * len(row.meter.dimensions), getattr(row, end))
+            for row in rows
+        )
+        for end in Range._fields
+    ]
+
+
+def _scaled(used: Iterable[PerInput], input_size: Decimal) -> tuple[Used, ...]:
+    return tuple(
+        Used(each.meter, each.dimensions, to_column(times(each.quantity, input_size)))
+        for each in used
+    )
+
+
+_KnownValues = Mapping[str, tuple[str | None, ...]]
+
+
+def _at_values(job: tuple[Used, ...], known: _KnownValues) -> tuple[Used, ...]:
+    """Return the job's quantities at the dimension values that are known beforehand."""
+    if not known:
+        return job
+    moved: dict[tuple[str, tuple[str, ...]], Decimal] = {}
+    for each in job:
+        said = known.get(each.meter, ())
+        values = tuple(
+            value if place >= len(said) or said[place] is None else str(said[place])
+            for place, value in enumerate(each.dimensions)
+        )
+        key = (each.meter, values)
+        moved[key] = plus(moved.get(key, ZERO), each.quantity)
+    return tuple(Used(*key, quantity) for key, quantity in moved.items())
+
+
+def _known_values(
+    standing: Standing, *, known: Mapping[str, str], service_class: str
+) -> _KnownValues:
+    """Return by meter the values that are known, in the order of its dimensions."""
+    found: dict[str, tuple[str | None, ...]] = {}
+    for terms in standing.by.terms.values():
+        for price in terms.prices:
+            if price.meter and price.dimensions:
+                said = dict(known)
+                if service_class and price.class_dimension:
+                    said[price.class_dimension] = service_class
+                found[price.meter] = tuple(said.get(name) for name in price.dimensions)
+    return {meter: values for meter, values in found.items() if any(v is not None for v in values)}
+
+
+def _amounts(
+    standing: Standing, jobs: Sequence[tuple[Used, ...]], *, workspace: str
+) -> list[tuple[MarginAmount, ...]]:
+    """Price each job; leave out those that the plan cannot price unless that is all of them."""
+    meters = {each.meter for job in jobs for each in job}
+    pricer = MarginPricer(standing, meters=meters, workspace=workspace)
+    priced: dict[tuple[Used, ...], tuple[MarginAmount, ...] | None] = {}
+    refusal: rating.RatingError | None = None
+    for job in jobs:
+        if job not in priced:
+            try:
+                priced[job] = pricer.amounts(job)
+            except rating.RatingError as error:
+                priced[job], refusal = None, error
+    found = [amounts for job in jobs if (amounts := priced[job]) is not None]
+    if refusal and not found:
+        raise refusal
+    return found
+
+
+def _money(amounts: Iterable[MarginAmount]) -> Decimal:
+    return total(amount.exact for amount in amounts if not amount.credit)
+
+
+def _credits(amounts: Iterable[MarginAmount]) -> dict[str, Decimal]:
+    found: dict[str, Decimal] = {}
+    for amount in amounts:
+        if amount.credit:
+            found[amount.credit] = plus(found.get(amount.credit, ZERO), amount.exact)
+    return found
+
+
+def _quantities(job: Iterable[Used]) -> dict[str, Decimal]:
+    found: dict[str, Decimal] = {}
+    for each in job:
+        found[each.meter] = plus(found.get(each.meter, ZERO), each.quantity)
+    return found
+
+
+def _by_key(
+    likely: _Likely, each: Sequence[Mapping[str, Decimal]]
+) -> tuple[tuple[str, Range], ...]:
+    keys = sorted({key for one in each for key in one})
+    return tuple((key, _range(likely, [one.get(key, ZERO) for one in each])) for key in keys)
+
+
+def _range(likely: _Likely, values: Sequence[Decimal]) -> Range:
+    return range_of(values) if likely.is_sample else ends_of(values)

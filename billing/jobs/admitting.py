@@ -1,0 +1,339 @@
+"""Admit a job: decide under the customer's lock, hold what it may cost, count it; or refuse.
+
+What takes time, the estimate, is made before the lock; so is a rating where the row of spend does
+not know the terms in force. Under it there is one statement that reads,
+and one that writes.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import uuid4
+
+from django.db import connection, transaction
+
+from billing.estimates.values import Estimate
+from billing.estimating import estimate
+from billing.jobs.answers import job_answer
+from billing.jobs.asking import JobRequest, digest_of
+from billing.jobs.credit import free_credit, hold_credit
+from billing.jobs.errors import CannotBePriced, KeyReused, NotAdmitted, WrongState
+from billing.jobs.money import customer_of, is_fresh, spend_of, standing_for
+from billing.jobs.own_usage import job_properties, own_quantities, version_terms
+from billing.jobs.reading import Account, read_account
+from billing.jobs.rules import (
+    Windows,
+    by_price,
+    limits_of,
+    load_of,
+    money_of,
+    prices_of,
+    spent_before_today,
+    windows,
+)
+from billing.spend.margin import Standing
+from billing.spend.pending import LOOSE, Priced, price_pending
+from billing.spend.rating import rate_spend
+from plans import rating
+from plans.models import JobClass, Workspace
+from plans.rating.money import ZERO, minus
+from usage.admission import Admitted, Request, decide
+from usage.job_quantities import Cell, added, by_meter, read, stored
+from usage.models import Job
+
+_OVER = ("succeeded", "failed", "cancelled", "expired")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A job as it was admitted; ``is_new`` unless the same request was answered before."""
+
+    body: dict[str, Any]
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Likely:
+    """What the job is expected to cost and to use."""
+
+    estimate: Estimate
+    quantities: dict[Cell, Decimal]
+
+
+def admit(*, request: JobRequest, key: str, now: datetime, dry_run: bool = False) -> Answer:
+    """Admit a job once for its key, or say why not; a dry run decides the same and changes nothing.
+
+    Asked again with the same key and request, the answer is the first one's. Raises NotAdmitted,
+    KeyReused, UnknownSubject, UnknownJobClass, UnknownJob, NotSubscribed, WrongState of the parent,
+    CannotBePriced.
+    """
+    digest = digest_of(request)
+    before = _read(request, key=key, now=now, lock=False)
+    if before.known_digest is not None:
+        return _known(before, digest=digest)
+    if not dry_run and not is_fresh(before, at=now):
+        rate_spend(customer_ids=[before.customer_id], now=now)
+        before = _read(request, key=key, now=now, lock=False)
+    likely = _likely(before, request, now=now)
+    with transaction.atomic():
+        account = before if dry_run else _read(request, key=key, now=now, lock=True)
+        if account.known_digest is not None:
+            return _known(account, digest=digest)
+        return _decide(account, request, likely, key=key, digest=digest, now=now, dry_run=dry_run)
+
+
+def _read(request: JobRequest, *, key: str, now: datetime, lock: bool) -> Account:
+    account = read_account(
+        subject=request.subject,
+        job_class=request.job_class,
+        key=key,
+        parent=request.parent,
+        at=now,
+        lock=lock,
+    )
+    if account.known_digest is None and account.parent_state in _OVER:
+        raise WrongState(
+            f"The parent job is {account.parent_state}: it takes no more steps.",
+            state=account.parent_state or "",
+        )
+    return account
+
+
+def _known(account: Account, *, digest: str) -> Answer:
+    if account.known_digest != digest or account.known_answer is None:
+        raise KeyReused("This Idempotency-Key was used for another job: use a key for each job.")
+    return Answer(account.known_answer["body"], is_new=False)
+
+
+def _likely(account: Account, request: JobRequest, *, now: datetime) -> _Likely:
+    """Estimate the job, and say at which quantities it is held."""
+    try:
+        found = estimate(
+            customer=customer_of(account),
+            job_class=JobClass(id=account.class_id, key=request.job_class),
+            input_size=request.input_size,
+            at=now,
+            workspace=Workspace(key=account.workspace) if account.workspace else None,
+            dimensions=request.dimensions,
+            service_class=request.service_class,
+            spend=spend_of(account),
+        )
+        standing = standing_for(account, at=now)
+    except rating.RatingError as error:
+        raise CannotBePriced(str(error)) from error
+    own = own_quantities(
+        account.version_id,
+        job_properties(
+            job_class=request.job_class,
+            service_class=request.service_class,
+            input_size=request.input_size,
+            dimensions=request.dimensions,
+        ),
+    )
+    at = version_terms(account.version_id).terms.jobs.hold_at
+    expected = _expected(found, request, standing, at=at, besides=frozenset(by_meter(own)))
+    quantities = added(own, expected)
+    if price_pending(standing, quantities).unpriced:
+        quantities = added(own, {LOOSE: minus(getattr(found, at), ZERO)})
+    return _Likely(estimate=found, quantities=quantities)
+
+
+def _expected(
+    found: Estimate,
+    request: JobRequest,
+    standing: Standing,
+    *,
+    at: str,
+    besides: frozenset[str],
+) -> dict[Cell, Decimal]:
+    """Return what the estimate expects of each meter, at the values that are known beforehand."""
+    known = dict(request.dimensions)
+    names: dict[str, tuple[str, ...]] = {}
+    for price in prices_of(standing):
+        if price.meter:
+            names[price.meter] = price.dimensions
+            if price.class_dimension:
+                known[price.class_dimension] = request.service_class
+    return {
+        (meter, tuple(known.get(name, "") for name in names.get(meter, ()))): getattr(span, at)
+        for meter, span in found.quantities
+        if meter not in besides and meter in names
+    }
+
+
+def _decide(
+    account: Account,
+    request: JobRequest,
+    likely: _Likely,
+    *,
+    key: str,
+    digest: str,
+    now: datetime,
+    dry_run: bool,
+) -> Answer:
+    standing = standing_for(account, at=now)
+    pending = added(read(account.pending), likely.quantities)
+    before = price_pending(standing, read(account.pending))
+    priced = price_pending(standing, pending)
+    hours = windows(now, zone=account.zone)
+    terms = version_terms(account.version_id).terms
+    credit = _credit_needed(before, priced)
+    decision = decide(
+        request=Request(
+            job_class=request.job_class,
+            service_class=request.service_class,
+            features=request.features,
+            amount=max(ZERO, minus(priced.amount, account.held)),
+            credit=credit,
+            quantities=by_price(likely.quantities, prices_of(standing)),
+        ),
+        limits=limits_of(account, terms, standing, at=now),
+        load=load_of(account, hours),
+        money=money_of(
+            account,
+            hours,
+            at=now,
+            period_ends_at=max(segment.whole_end for segment in standing.segments),
+            credit=free_credit(account.customer_id, credit, request.job_class, now=now),
+        ),
+    )
+    if not isinstance(decision, Admitted):
+        raise NotAdmitted(decision, now=now)
+    job = _job(account, request, likely, terms=terms, held=decision.amount, now=now)
+    body = job_answer(
+        job,
+        customer=account.customer,
+        workspace=account.workspace,
+        job_class=request.job_class,
+        currency=account.currency,
+        parent=str(request.parent) if request.parent else None,
+    )
+    if dry_run:
+        return Answer({**body, "id": None}, is_new=True)
+    job.key, job.request_digest = key, digest
+    if not _write(job, account, priced, pending, hours, request=request, body=body):
+        return _known(_read(request, key=key, now=now, lock=True), digest=digest)
+    hold_credit(
+        customer_id=account.customer_id,
+        amounts=credit,
+        key=f"job:{job.public_id}",
+        job_class=request.job_class,
+        now=now,
+    )
+    return Answer(body, is_new=True)
+
+
+def _credit_needed(before: Priced, after: Priced) -> Mapping[str, Decimal]:
+    """Return what a job adds to the credit that pending jobs use, by unit."""
+    more = {
+        unit: minus(quantity, before.credits.get(unit, ZERO))
+        for unit, quantity in after.credits.items()
+    }
+    return {unit: quantity for unit, quantity in more.items() if quantity > 0}
+
+
+def _job(
+    account: Account,
+    request: JobRequest,
+    likely: _Likely,
+    *,
+    terms: rating.Terms,
+    held: Decimal,
+    now: datetime,
+) -> Job:
+    found = likely.estimate
+    return Job(
+        public_id=uuid4(),
+        customer_id=account.customer_id,
+        workspace_id=account.workspace_id,
+        parent_id=account.parent_id,
+        job_class_id=account.class_id,
+        service_class=request.service_class,
+        input_size=request.input_size,
+        dimensions=request.dimensions,
+        estimate_low=found.low,
+        estimate_expected=found.expected,
+        estimate_high=found.high,
+        estimate_basis=found.basis,
+        estimate_comparable=found.comparable,
+        held=held,
+        version_id=account.version_id,
+        held_quantities=stored(likely.quantities),
+        promised_start_at=_promised(terms, request.service_class, now=now),
+        admitted_at=now,
+        silent_at=now + timedelta(seconds=account.silence_seconds),
+    )
+
+
+def _promised(terms: rating.Terms, service_class: str, *, now: datetime) -> datetime | None:
+    for one in terms.service_classes:
+        if one.key == service_class and one.start_within_minutes is not None:
+            return now + timedelta(minutes=one.start_within_minutes)
+    return None
+
+
+_COLUMNS = tuple(field.attname for field in Job._meta.concrete_fields if not field.primary_key)
+_WRITE = f"""
+WITH job AS (
+    INSERT INTO usage_job ({", ".join(f'"{name}"' for name in _COLUMNS)})
+    VALUES ({", ".join(["%s"] * len(_COLUMNS))})
+    ON CONFLICT (customer_id, key) DO NOTHING RETURNING id),
+step AS (
+    INSERT INTO usage_jobstep (job_id, key, kind, happened_at, recorded_at, answer)
+    SELECT id, 'admit', 'admitted', %s, %s, %s::jsonb FROM job)
+UPDATE billing_spend s SET pending = %s::jsonb, held = %s, held_by_workspace = %s::jsonb,
+    running = running + 1, running_by_class = %s::jsonb, hour_start = %s, hour_jobs = %s::jsonb,
+    day_start = %s, day_jobs = %s::jsonb, day_spent_before = %s
+FROM job WHERE s.customer_id = %s
+RETURNING job.id
+"""  # noqa: S608
+_JSON_COLUMNS = frozenset({"dimensions", "held_quantities", "reported"})
+
+
+def _write(
+    job: Job,
+    account: Account,
+    priced: Priced,
+    pending: Mapping[Cell, Decimal],
+    hours: Windows,
+    *,
+    request: JobRequest,
+    body: dict[str, Any],
+) -> bool:
+    """Store the job and count it in one statement; False where its key is taken meanwhile."""
+    load = load_of(account, hours)
+    by_workspace = dict(account.held_by_workspace)
+    if account.workspace:
+        held = Decimal(by_workspace.get(account.workspace, "0")) + job.held
+        by_workspace[account.workspace] = f"{held:f}"
+    values = [
+        *(_column(job, name) for name in _COLUMNS),
+        job.admitted_at,
+        job.admitted_at,
+        json.dumps({"body": body}),
+        json.dumps(stored(pending)),
+        priced.amount,
+        json.dumps(by_workspace),
+        json.dumps(_one_more(account.running_by_class, request.job_class)),
+        hours.hour_start,
+        json.dumps(_one_more(load.hour_jobs, request.job_class)),
+        hours.day_start,
+        json.dumps(_one_more(load.day_jobs, request.job_class)),
+        spent_before_today(account, hours, job.admitted_at),
+        account.customer_id,
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(_WRITE, values)
+        return cursor.fetchone() is not None
+
+
+def _column(job: Job, name: str) -> Any:
+    value = getattr(job, name)
+    return json.dumps(value) if name in _JSON_COLUMNS else value
+
+
+def _one_more(counts: Mapping[str, int], job_class: str) -> dict[str, int]:
+    return {**counts, job_class: counts.get(job_class, 0) + 1}

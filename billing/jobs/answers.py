@@ -1,0 +1,60 @@
+"""A job as the API answers it."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from usage.models import Job
+
+
+def said(amount: Decimal) -> str:
+    """Return an amount or a quantity as text, without zeros that say nothing."""
+    return f"{amount.normalize():f}" if amount else "0"
+
+
+def moment(at: datetime | None) -> str | None:
+    """Return an instant in UTC as RFC 3339."""
+    return None if at is None else at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def job_answer(
+    job: Job,
+    *,
+    customer: str,
+    workspace: str,
+    job_class: str,
+    currency: str,
+    parent: str | None,
+) -> dict[str, Any]:
+    """Return a job's representation; whose it is is said by keys."""
+    return {
+        "id": str(job.public_id),
+        "state": job.state,
+        "cause": job.cause,
+        "reason": job.reason,
+        "customer": customer,
+        "workspace": workspace or None,
+        "parent": parent,
+        "job_class": job_class,
+        "service_class": job.service_class,
+        "input_size": said(job.input_size),
+        "dimensions": job.dimensions,
+        "currency": currency,
+        "estimate": {
+            "low": said(job.estimate_low),
+            "expected": said(job.estimate_expected),
+            "high": said(job.estimate_high),
+            "basis": job.estimate_basis,
+            "comparable": job.estimate_comparable,
+        },
+        "held": said(job.held),
+        "amount": None if job.amount is None else said(job.amount),
+        "service_credit": said(job.service_credit),
+        "admitted_at": moment(job.admitted_at),
+        "promised_start_at": moment(job.promised_start_at),
+        "started_at": moment(job.started_at),
+        "silent_at": moment(job.silent_at),
+        "ended_at": moment(job.ended_at),
+        "settled_at": moment(job.settled_at),
+        "rated_at": moment(job.rated_at),
+    }

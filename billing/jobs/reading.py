@@ -1,0 +1,166 @@
+"""What admission looks at, read in one statement that locks the customer's row of spend.
+
+Whoever waited for the lock sees the row as it was left, and all that must not be out of date stands
+on it: what is spent, held and pending, and how many jobs run.
+"""
+
+import json
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.db import connection
+
+from billing.jobs.errors import NotSubscribed, UnknownJob, UnknownJobClass, UnknownSubject
+from billing.models import Spend
+
+
+class BudgetRow(NamedTuple):
+    """A budget of the customer (no workspace), or of the workspace that asks."""
+
+    workspace: str
+    amount: Decimal
+    stops: bool
+    throttle_percent: int | None
+    throttle_to: int
+
+
+class Account(NamedTuple):
+    """A customer as admission sees it: whose job it is, on which version, and how it stands."""
+
+    customer_id: int
+    customer: str
+    currency: str
+    zone: str
+    workspace_id: int | None
+    workspace: str
+    class_id: int
+    silence_seconds: int
+    version_id: int
+    spent: Decimal
+    by_workspace: dict[str, str]
+    usage: str
+    period_start: datetime | None
+    period_end: datetime | None
+    held: Decimal
+    held_by_workspace: dict[str, str]
+    pending: list[list[Any]]
+    running: int
+    running_by_class: dict[str, int]
+    hour_start: datetime | None
+    hour_jobs: dict[str, int]
+    day_start: datetime | None
+    day_jobs: dict[str, int]
+    day_spent_before: Decimal
+    rated_at: datetime | None
+    unpaid: Decimal
+    budgets: tuple[BudgetRow, ...]
+    known_digest: str | None
+    known_answer: dict[str, Any] | None
+    parent_id: int | None
+    parent_state: str | None
+
+
+_READ = """
+SELECT c.id, c.key, c.currency, c.time_zone, o.workspace_id, coalesce(w.key, ''), k.id,
+    k.silence_seconds, u.version_id, s.spent, s.by_workspace, s.usage, s.period_start,
+    s.period_end, s.held, s.held_by_workspace, s.pending, s.running, s.running_by_class,
+    s.hour_start, s.hour_jobs, s.day_start, s.day_jobs, s.day_spent_before, s.rated_at,
+    CASE WHEN s.unpaid > 0 AND NOT EXISTS (
+        SELECT FROM billing_statement f WHERE f.customer_id = c.id AND f.status = 'finalised'
+        AND f.period_end > s.unpaid_at) THEN s.unpaid ELSE 0 END,
+    coalesce((SELECT jsonb_agg(jsonb_build_array(coalesce(bw.key, ''), b.amount::text, b.stops,
+                                                 b.throttle_percent, b.throttle_to) ORDER BY b.id)
+              FROM plans_budget b LEFT JOIN plans_workspace bw ON bw.id = b.workspace_id
+              WHERE b.customer_id = c.id
+                AND (b.workspace_id IS NULL OR b.workspace_id = o.workspace_id)), '[]'),
+    j.request_digest,
+    (SELECT t.answer FROM usage_jobstep t WHERE t.job_id = j.id AND t.key = 'admit'),
+    p.id, p.state
+FROM plans_subject o
+JOIN plans_customer c ON c.id = o.customer_id
+JOIN billing_spend s ON s.customer_id = c.id
+LEFT JOIN plans_workspace w ON w.id = o.workspace_id
+LEFT JOIN plans_jobclass k ON k.key = %(job_class)s
+LEFT JOIN usage_job j ON j.customer_id = c.id AND j.key = %(key)s
+LEFT JOIN usage_job p ON p.public_id = %(parent)s AND p.customer_id = c.id
+LEFT JOIN LATERAL (
+    SELECT coalesce(i.version_id, v.id) AS version_id
+    FROM plans_subscription b
+    LEFT JOIN plans_versionpin i ON i.subscription_id = b.id AND i.starts_at <= %(at)s
+        AND (i.ends_at IS NULL OR i.ends_at > %(at)s)
+    LEFT JOIN plans_planversion v ON v.plan_id = b.plan_id AND v.published_at IS NOT NULL
+        AND v.currency = c.currency AND v.effective_from <= %(at)s
+        AND (v.effective_until IS NULL OR v.effective_until > %(at)s)
+    WHERE b.customer_id = c.id AND b.starts_at <= %(at)s
+        AND (b.ends_at IS NULL OR b.ends_at > %(at)s)
+    LIMIT 1) u ON true
+WHERE o.key = %(subject)s
+"""
+_LOCKED = _READ + "FOR NO KEY UPDATE OF s"
+_MAKE = """
+SELECT o.customer_id FROM plans_subject o WHERE o.key = %s
+"""
+
+
+def read_account(
+    *,
+    subject: str,
+    job_class: str,
+    at: datetime,
+    key: str = "",
+    parent: UUID | None = None,
+    lock: bool = True,
+) -> Account:
+    """Return how the customer stands that a subject names; with ``lock`` it stays so.
+
+    ``lock`` needs a transaction. Raises UnknownSubject, UnknownJobClass, UnknownJob for the parent,
+    NotSubscribed.
+    """
+    values = {"subject": subject, "job_class": job_class, "at": at, "key": key, "parent": parent}
+    row = _row(values, lock=lock)
+    if row is None:
+        _make_spend(subject)
+        row = _row(values, lock=lock)
+    assert row is not None
+    return _account(row, subject=subject, job_class=job_class, parent=parent)
+
+
+def _row(values: dict[str, Any], *, lock: bool) -> tuple[Any, ...] | None:
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCKED if lock else _READ, values)
+        found: tuple[Any, ...] | None = cursor.fetchone()
+        return found
+
+
+def _make_spend(subject: str) -> None:
+    """Make the row that a new customer lacks. Raises UnknownSubject."""
+    with connection.cursor() as cursor:
+        cursor.execute(_MAKE, [subject])
+        found = cursor.fetchone()
+    if found is None:
+        raise UnknownSubject(f"No customer or workspace has the key “{subject}”.", field="subject")
+    Spend.objects.bulk_create([Spend(customer_id=found[0])], ignore_conflicts=True)
+
+
+_JSON = (10, 15, 16, 18, 20, 22)  # The columns of counts, amounts and quantities.
+
+
+def _account(row: tuple[Any, ...], *, subject: str, job_class: str, parent: UUID | None) -> Account:
+    values = list(row)
+    for place in _JSON:
+        values[place] = json.loads(values[place])
+    values[26] = tuple(
+        BudgetRow(workspace, Decimal(amount), stops, percent, most)
+        for workspace, amount, stops, percent, most in json.loads(values[26])
+    )
+    values[28] = None if values[28] is None else json.loads(values[28])
+    account = Account(*values)
+    if account.class_id is None:
+        raise UnknownJobClass(f"There is no job class “{job_class}”.", field="job_class")
+    if account.version_id is None:
+        raise NotSubscribed(f"“{subject}” is on no plan at this time.", field="subject")
+    if parent is not None and account.parent_id is None:
+        raise UnknownJob(f"The customer has no job {parent}.", field="parent")
+    return account

@@ -1,0 +1,154 @@
+"""A customer's account and terms as the values that admission decides on."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from billing.jobs.reading import Account
+from billing.spend.margin import Standing
+from billing.statements.build import standing_prices
+from plans import rating
+from plans.rating.money import ZERO, minus, plus, total
+from usage.admission import Allowance, BudgetState, Limits, Load, MoneyState
+from usage.job_quantities import Quantities, by_meter, read
+
+_DAY = timedelta(days=1)
+
+
+class Windows(NamedTuple):
+    """The hour and the day of the customer's zone that hold an instant."""
+
+    hour_start: datetime
+    hour_end: datetime
+    day_start: datetime
+    day_end: datetime
+
+
+def windows(at: datetime, *, zone: str) -> Windows:
+    """Return the local hour and the local day that hold an instant."""
+    local = at.astimezone(ZoneInfo(zone))
+    hour_start = at - timedelta(
+        minutes=local.minute, seconds=local.second, microseconds=local.microsecond
+    )
+    return Windows(
+        hour_start=hour_start,
+        hour_end=hour_start + timedelta(hours=1),
+        day_start=rating.local_midnight(local.date(), zone=zone),
+        day_end=rating.local_midnight(local.date() + _DAY, zone=zone),
+    )
+
+
+def limits_of(account: Account, terms: rating.Terms, standing: Standing, *, at: datetime) -> Limits:
+    """Return what the plan and the budgets allow."""
+    return Limits(
+        features=frozenset(terms.features),
+        service_classes=frozenset(one.key for one in terms.service_classes),
+        limits=terms.limits,
+        allowances=tuple(_allowances(account, standing)),
+        budgets=tuple(budgets_of(account, at)),
+    )
+
+
+def load_of(account: Account, now: Windows) -> Load:
+    """Return what runs, and what was admitted in this hour and day."""
+    same_hour = account.hour_start == now.hour_start
+    same_day = account.day_start == now.day_start
+    return Load(
+        running=account.running_by_class,
+        hour_jobs=account.hour_jobs if same_hour else {},
+        day_jobs=account.day_jobs if same_day else {},
+        hour_ends_at=now.hour_end,
+        day_ends_at=now.day_end,
+    )
+
+
+def money_of(
+    account: Account, now: Windows, *, at: datetime, period_ends_at: datetime,
+    credit: Mapping[str, Decimal],
+) -> MoneyState:  # fmt: skip
+    """Return what was spent today, held amounts included, and which credit is free."""
+    spent = plus(minus(spent_now(account, at), spent_before_today(account, now, at)), account.held)
+    return MoneyState(
+        period_ends_at=period_ends_at,
+        day_spent=max(ZERO, spent),
+        credit=credit,
+        unpaid=account.unpaid,
+    )
+
+
+def spent_now(account: Account, at: datetime) -> Decimal:
+    """Return what the running period has come to; a period that is over is not the running one."""
+    return account.spent if _is_running(account, at) else ZERO
+
+
+def spent_before_today(account: Account, now: Windows, at: datetime) -> Decimal:
+    """Return what the running period had come to when the day began."""
+    if not _is_running(account, at):
+        return ZERO
+    return account.day_spent_before if account.day_start == now.day_start else account.spent
+
+
+def _is_running(account: Account, at: datetime) -> bool:
+    return account.period_end is not None and at < account.period_end
+
+
+def budgets_of(account: Account, at: datetime) -> Iterator[BudgetState]:
+    """Yield the budgets that a job of the account counts against."""
+    for budget in account.budgets:
+        if budget.workspace:
+            spent = Decimal(account.by_workspace.get(budget.workspace, "0"))
+            spent = spent if _is_running(account, at) else ZERO
+            held = Decimal(account.held_by_workspace.get(budget.workspace, "0"))
+        else:
+            spent, held = spent_now(account, at), account.held
+        yield BudgetState(
+            amount=budget.amount,
+            spent=spent,
+            held=held,
+            workspace=budget.workspace,
+            stops=budget.stops,
+            throttle_percent=budget.throttle_percent,
+            throttle_to=budget.throttle_to,
+        )
+
+
+def prices_of(standing: Standing) -> list[rating.Price]:
+    """Return the prices that hold now, agreed ones in their place."""
+    return [
+        price for segment in standing.segments for price in standing_prices(segment, by=standing.by)
+    ]
+
+
+def _allowances(account: Account, standing: Standing) -> Iterator[Allowance]:
+    capped = [
+        price for price in prices_of(standing) if price.overage.policy == "refuse" and price.meter
+    ]
+    if not capped:
+        return
+    pending = by_meter(read(account.pending))
+    for price in capped:
+        used = plus(_used(standing, price.meter or ""), pending.get(price.meter or "", ZERO))
+        yield Allowance(
+            price=price.key,
+            most=price.allowance,
+            used=used,
+            renewed_at=max(segment.whole_end for segment in standing.segments),
+        )
+
+
+def _used(standing: Standing, meter: str) -> Decimal:
+    return total(
+        quantity
+        for segment in standing.segments
+        for usage in segment.usage
+        if usage.meter == meter
+        for _, quantity in usage.cells
+    )
+
+
+def by_price(quantities: Quantities, prices: Iterable[rating.Price]) -> dict[str, Decimal]:
+    """Return what a job would use of each price that reads one of its meters, by price key."""
+    asked = by_meter(quantities)
+    return {price.key: asked[price.meter] for price in prices if price.meter in asked}

@@ -1,0 +1,174 @@
+"""What more usage costs on top of a period's usage so far. Pure: no database and no clock.
+
+The price of a job at the margin is what rating says with it minus what it says without it, price
+by price: so tiers, an allowance, a minimum and a maximum count as they stand. The amounts of jobs
+that are added one after the other come to what rating says of all of them.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from fractions import Fraction
+from typing import NamedTuple
+
+from billing.statements.build import PricedBy, segment_share, standing_prices
+from billing.statements.values import MeterUsage, Segment
+from plans import rating
+from plans.rating.money import ZERO, minus, plus, total
+from plans.rating.prices import RATED
+
+
+class Used(NamedTuple):
+    """A quantity of a meter, with the values of its dimensions in the meter's order."""
+
+    meter: str
+    dimensions: tuple[str, ...]
+    quantity: Decimal
+
+
+class MarginAmount(NamedTuple):
+    """What usage adds to one price: money in the terms' currency, or credits of ``credit``.
+
+    ``exact`` is not rounded; ``rounded`` is the difference of what the lines come to.
+    """
+
+    price_key: str
+    credit: str
+    exact: Decimal
+    rounded: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """A customer's usage so far in the segments that run, one a subscription, with their terms.
+
+    ``highest`` are the keys of meters that keep their highest value; all others add up.
+    """
+
+    segments: tuple[Segment, ...]
+    by: PricedBy
+    currency: str
+    zone: str
+    highest: frozenset[str] = frozenset()
+
+
+class _Base(NamedTuple):
+    price: rating.Price
+    usage: MeterUsage
+    share: Fraction
+    exact: Decimal
+    rounded: Decimal
+
+
+class MarginPricer:
+    """Prices usage on top of what a customer has used; rates what there is only once."""
+
+    def __init__(self, standing: Standing, *, meters: Iterable[str], workspace: str = "") -> None:
+        """Take up the prices that read one of the meters. Raises RatingError."""
+        self._standing = standing
+        self._workspace = workspace
+        wanted = frozenset(meters)
+        self._bases = [
+            base for segment in standing.segments for base in self._bases_of(segment, wanted)
+        ]
+
+    def amounts(self, quantities: Sequence[Used]) -> tuple[MarginAmount, ...]:
+        """Return what the usage adds to each price that reads it. Raises RatingError.
+
+        Of a price beyond whose allowance nothing is admitted that is BeyondAllowance.
+        """
+        return tuple(self._amount(base, quantities) for base in self._bases)
+
+    def _bases_of(self, segment: Segment, wanted: frozenset[str]) -> Iterator[_Base]:
+        used = {usage.meter: usage for usage in segment.usage}
+        share = segment_share(segment, zone=self._standing.zone)
+        for price in standing_prices(segment, by=self._standing.by):
+            if price.meter in wanted and not isinstance(price.model, rating.Seats):
+                yield self._base(price, used.get(price.meter, _no_usage(price)), share=share)
+
+    def _base(self, price: rating.Price, usage: MeterUsage, *, share: Fraction) -> _Base:
+        priced = _rated_beyond(price)
+        exact, rounded = self._rate(priced, usage, share=share)
+        return _Base(priced, usage, share, exact, rounded)
+
+    def _amount(self, base: _Base, quantities: Sequence[Used]) -> MarginAmount:
+        more = [each for each in quantities if each.meter == base.price.meter]
+        exact, rounded = base.exact, base.rounded
+        if more:
+            usage = self._with(base.usage, more)
+            exact, rounded = self._rate(base.price, usage, share=base.share)
+        return MarginAmount(
+            price_key=base.price.key,
+            credit=base.price.credit.code if base.price.credit else "",
+            exact=minus(exact, base.exact),
+            rounded=minus(rounded, base.rounded),
+        )
+
+    def _rate(
+        self, price: rating.Price, usage: MeterUsage, *, share: Fraction
+    ) -> tuple[Decimal, Decimal]:
+        value = rating.Usage(
+            cells=tuple(rating.Cell(*cell) for cell in usage.cells),
+            transactions=usage.transactions,
+            shares=tuple(quantity for _, quantity in usage.workspaces)
+            if price.allowance_per == "workspace"
+            else (),
+        )
+        lines = rating.rate(price, value, currency=self._standing.currency, share=share)
+        return total(line.exact_amount for line in lines), total(line.amount for line in lines)
+
+    def _with(self, usage: MeterUsage, more: Sequence[Used]) -> MeterUsage:
+        join = max if usage.meter in self._standing.highest else plus
+        cells, shares = dict(usage.cells), dict(usage.workspaces)
+        for each in more:
+            cells[each.dimensions] = join(cells.get(each.dimensions, ZERO), each.quantity)
+            shares[self._workspace] = plus(shares.get(self._workspace, ZERO), each.quantity)
+        return MeterUsage(
+            meter=usage.meter,
+            cells=tuple(cells.items()),
+            workspaces=tuple(shares.items()),
+            transactions=(*usage.transactions, *(each.quantity for each in more)),
+        )
+
+
+def amounts_at_margin(
+    standing: Standing,
+    *,
+    quantities: Sequence[Used],
+    pending: Sequence[Used] = (),
+    workspace: str = "",
+) -> tuple[MarginAmount, ...]:
+    """Return what a job's quantities add, price by price, on top of the usage so far.
+
+    ``pending`` is usage that the reading does not hold yet: jobs that are settled and not rated,
+    or that run. Raises RatingError.
+    """
+    meters = {each.meter for each in (*quantities, *pending)}
+    pricer = MarginPricer(standing, meters=meters, workspace=workspace)
+    if not pending:
+        return pricer.amounts(quantities)
+    before = pricer.amounts(pending)
+    with_all = pricer.amounts((*pending, *quantities))
+    return tuple(
+        amount._replace(
+            exact=minus(amount.exact, already.exact),
+            rounded=minus(amount.rounded, already.rounded),
+        )
+        for amount, already in zip(with_all, before, strict=True)
+    )
+
+
+def money(amounts: Iterable[MarginAmount]) -> Decimal:
+    """Return the exact money of amounts at the margin; credits are left out."""
+    return total(amount.exact for amount in amounts if not amount.credit)
+
+
+def _no_usage(price: rating.Price) -> MeterUsage:
+    return MeterUsage(meter=price.meter or "", cells=())
+
+
+def _rated_beyond(price: rating.Price) -> rating.Price:
+    """Return the price without packs and upgrades, which cost when they are bought or happen."""
+    if price.overage.policy in ("packs", "upgrade"):
+        return replace(price, overage=RATED)
+    return price

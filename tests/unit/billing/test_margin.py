@@ -1,0 +1,179 @@
+"""What usage adds to a period: tiers, allowances and bounds as they stand, exactly."""
+
+from datetime import UTC, datetime
+from decimal import Decimal as D
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from billing.spend.margin import Standing, Used, amounts_at_margin, money
+from billing.statements.build import PricedBy
+from billing.statements.values import MeterUsage, Segment
+from plans import rating
+
+NOVEMBER = datetime(2026, 11, 1, tzinfo=UTC)
+DECEMBER = datetime(2026, 12, 1, tzinfo=UTC)
+
+GRADUATED = rating.Price(
+    key="jobs",
+    name="Jobs",
+    meter="jobs",
+    unit="jobs",
+    model=rating.Graduated((rating.Tier(D(100), D("0.10")), rating.Tier(None, D("0.05")))),
+)
+VOLUME = rating.Price(
+    key="calls",
+    name="Calls",
+    meter="calls",
+    model=rating.Volume((rating.Tier(D(100), D("0.013")), rating.Tier(None, D("0.01")))),
+)
+TOKENS = rating.Price(
+    key="tokens",
+    name="Tokens",
+    meter="tokens",
+    dimensions=("model",),
+    model=rating.Matrix((rating.MatrixRate(("small",), D("0.001")),), default=D("0.0033")),
+)
+FEE = rating.Price(key="fee", name="Fee", model=rating.Flat(D(30)))
+
+
+def standing(*prices: rating.Price, highest: frozenset[str] = frozenset(), **used: str) -> Standing:
+    usage = tuple(
+        MeterUsage(meter=meter, cells=((_cell(meter), D(quantity)),))
+        for meter, quantity in used.items()
+    )
+    segment = Segment(1, "digest", NOVEMBER, DECEMBER, NOVEMBER, DECEMBER, False, usage)
+    return Standing(
+        segments=(segment,),
+        by=PricedBy({1: rating.Terms("USD", prices)}, {}),
+        currency="USD",
+        zone="UTC",
+        highest=highest,
+    )
+
+
+def _cell(meter: str) -> tuple[str, ...]:
+    return ("small",) if meter == "tokens" else ()
+
+
+def used(meter: str, quantity: str, *dimensions: str) -> Used:
+    return Used(meter, dimensions, D(quantity))
+
+
+def test_a_job_across_a_tier_pays_each_part_at_its_own_rate() -> None:
+    there = standing(GRADUATED, FEE, jobs="90")
+
+    (amount,) = amounts_at_margin(there, quantities=[used("jobs", "30")])
+
+    assert amount == ("jobs", "", D("2.00"), D("2.00"))  # 10 at 0.10 and 20 at 0.05
+
+
+def test_a_volume_price_that_falls_may_make_a_job_cheaper_than_nothing() -> None:
+    there = standing(VOLUME, calls="100")
+
+    assert money(amounts_at_margin(there, quantities=[used("calls", "1")])) == D("-0.29")
+
+
+def test_allowance_maximum_and_minimum_count_as_they_stand() -> None:
+    included = rating.Price(
+        key="jobs", name="Jobs", meter="jobs", model=rating.PerUnit(D(1)), allowance=D(100),
+        minimum=D(5), maximum=D(20),
+    )  # fmt: skip
+    jobs = [used("jobs", "10")]
+
+    assert money(amounts_at_margin(standing(included, jobs="90"), quantities=jobs)) == 0
+    assert money(amounts_at_margin(standing(included, jobs="100"), quantities=jobs)) == D(5)
+    assert money(amounts_at_margin(standing(included, jobs="115"), quantities=jobs)) == D(5)
+    assert money(amounts_at_margin(standing(included, jobs="120"), quantities=jobs)) == 0
+
+
+def test_usage_that_is_pending_comes_before_the_job() -> None:
+    there = standing(GRADUATED, jobs="90")
+    jobs = [used("jobs", "10")]
+
+    assert money(amounts_at_margin(there, quantities=jobs)) == D("1.00")
+    assert money(amounts_at_margin(there, quantities=jobs, pending=jobs)) == D("0.50")
+
+
+def test_a_meter_that_keeps_its_highest_value_costs_only_what_it_rises() -> None:
+    price = rating.Price(key="peak", name="Peak", meter="peak", model=rating.PerUnit(D(2)))
+    there = standing(price, highest=frozenset({"peak"}), peak="10")
+
+    assert money(amounts_at_margin(there, quantities=[used("peak", "7")])) == 0
+    assert money(amounts_at_margin(there, quantities=[used("peak", "12")])) == D(4)
+
+
+def test_each_workspace_has_its_own_allowance() -> None:
+    price = rating.Price(
+        key="jobs", name="Jobs", meter="jobs", model=rating.PerUnit(D(1)), allowance=D(10),
+        allowance_per="workspace",
+    )  # fmt: skip
+    there = standing(price)
+    usage = MeterUsage(meter="jobs", cells=(((), D(10)),), workspaces=(("lab", D(10)),))
+    segment = Segment(1, "digest", NOVEMBER, DECEMBER, NOVEMBER, DECEMBER, False, (usage,))
+    there = Standing(segments=(segment,), by=there.by, currency="USD", zone="UTC")
+    jobs = [used("jobs", "4")]
+
+    assert money(amounts_at_margin(there, quantities=jobs, workspace="lab")) == D(4)
+    assert money(amounts_at_margin(there, quantities=jobs, workspace="shop")) == 0
+
+
+def test_credits_are_told_apart_from_money() -> None:
+    credit = rating.Price(
+        key="tokens", name="Tokens", meter="tokens", dimensions=("model",),
+        model=rating.PerUnit(D(2)), credit=rating.CreditUnit("TOKN"),
+    )  # fmt: skip
+
+    amounts = amounts_at_margin(standing(credit), quantities=[used("tokens", "3", "small")])
+
+    assert [(one.credit, one.exact) for one in amounts] == [("TOKN", D(6))]
+    assert money(amounts) == 0
+
+
+def test_nothing_is_admitted_beyond_an_allowance_that_refuses_more() -> None:
+    price = rating.Price(
+        key="jobs", name="Jobs", meter="jobs", model=rating.PerUnit(D(0)), allowance=D(10),
+        overage=rating.Overage(policy="refuse"),
+    )  # fmt: skip
+
+    assert money(amounts_at_margin(standing(price, jobs="9"), quantities=[used("jobs", "1")])) == 0
+    with pytest.raises(rating.RatingError, match="10 are included"):
+        amounts_at_margin(standing(price, jobs="9"), quantities=[used("jobs", "2")])
+
+
+quantities = st.decimals("0", "500", places=4)
+jobs = st.lists(
+    st.lists(
+        st.one_of(
+            st.builds(lambda q: Used("jobs", (), q), quantities),
+            st.builds(lambda q: Used("calls", (), q), quantities),
+            st.builds(
+                lambda model, q: Used("tokens", (model,), q),
+                st.sampled_from(["small", "large", ""]),
+                quantities,
+            ),
+        ),
+        max_size=4,
+    ),
+    max_size=6,
+)
+
+
+@given(jobs=jobs, before=quantities)
+def test_jobs_one_after_the_other_come_to_what_rating_says_of_all(
+    jobs: list[list[Used]], before: D
+) -> None:
+    there = standing(GRADUATED, VOLUME, TOKENS, jobs=str(before), tokens="12")
+    everything = [each for job in jobs for each in job]
+
+    whole = amounts_at_margin(there, quantities=everything)
+
+    exact, rounded, done = D(0), D(0), list[Used]()
+    for job in jobs:
+        added = amounts_at_margin(there, quantities=job, pending=done)
+        exact += sum(one.exact for one in added)
+        rounded += sum(one.rounded for one in added)
+        done += job
+    assert exact == sum(one.exact for one in whole)
+    assert rounded == sum(one.rounded for one in whole)
