@@ -45,6 +45,7 @@ ROLES: Final = (
             "plans.add_tier plans.change_tier plans.delete_tier",
             "plans.add_matrixrate plans.change_matrixrate plans.delete_matrixrate",
             "plans.add_subscription plans.change_subscription",
+            "plans.add_commitment plans.change_commitment plans.delete_commitment",
             "billing.add_dryrun",
             "usage.change_quarantinedevent",
         ),
@@ -54,6 +55,7 @@ ROLES: Final = (
         reads=APPS,
         may=(
             "plans.publish_planversion",
+            "plans.approve_commitment",
             "billing.finalise_statement",
             "billing.add_dryrun",
             "billing.add_unitofaccount billing.add_creditpool billing.add_creditgrant",

@@ -15,6 +15,7 @@ from billing.alerts.noticing import alert_spend, customers_to_look_at, forget_da
 from billing.alerts.sending import customers_to_tell
 from billing.credits.expiring import expire_grants
 from billing.credits.holding import expire_holds
+from billing.credits.prepaid import grant_prepaid
 from billing.dry_runs.running import abandoned_runs, run_dry_run
 from billing.jobs.sweeping import PAGE, expire_silent
 from billing.ledger.checks import check_ledger
@@ -23,6 +24,7 @@ from billing.models import Statement
 from billing.spend import sweeping
 from billing.spend.rating import rate_spend
 from billing.statements.opening import open_statements
+from billing.statements.sweeping import sweep_credit
 from billing.statements.verify import Difference, verify_statements
 from billing.webhooks.sending import deliver_due
 from billing.webhooks.telling import tell_of_jobs
@@ -40,8 +42,12 @@ def scope_of(customer_ids: list[int] | None) -> Scope:
 
 @shared_task
 def open_and_draft(customer_ids: list[int] | None = None) -> None:
-    """Open a statement for every period that has ended, and set workers to draft them."""
+    """Open a statement for every period that has ended, and set workers to draft them.
+
+    What prepaid commitments have come to is granted first, so that their usage draws on it.
+    """
     now = timezone.now()
+    grant_prepaid(now=now, customer_ids=customer_ids)
     open_statements(until=now, scope=scope_of(customer_ids))
     for _ in range(_workers_for(Statement.Status.DUE)):
         draft.delay(customer_ids)
@@ -131,6 +137,14 @@ def expire_credit() -> None:
         pass
     while expire_grants(now=now):
         pass
+
+
+@shared_task
+def draw_credit() -> None:
+    """Draw the credit that usage has come to since it was last looked at."""
+    now, after = timezone.now(), 0
+    while (last := sweep_credit(now=now, after=after)) is not None:
+        after = last
 
 
 @shared_task

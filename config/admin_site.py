@@ -32,6 +32,12 @@ NAVIGATION: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                 "billing.view_statement",
             ),
             Entry(
+                "Commitments",
+                "handshake",
+                "plans_commitment_changelist",
+                "plans.view_commitment",
+            ),
+            Entry(
                 "Credit pools",
                 "savings",
                 "billing_creditpool_changelist",
@@ -47,6 +53,12 @@ NAVIGATION: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                 "Journal",
                 "menu_book",
                 "billing_ledgertransaction_changelist",
+                "billing.view_ledgertransaction",
+            ),
+            Entry(
+                "Deferred revenue",
+                "monitoring",
+                "billing_finance_report",
                 "billing.view_ledgertransaction",
             ),
         ),

@@ -7,6 +7,7 @@ from django.db.models import Q
 
 from plans.models import (
     Budget,
+    Commitment,
     CreditAllotment,
     CreditPack,
     CreditUnit,
@@ -109,6 +110,12 @@ def subscriptions_from(*, customer_id: int, starts_at: datetime) -> list[Subscri
 def price_override(*, override_id: int) -> PriceOverride:
     """Lock an agreed price's row."""
     return PriceOverride.objects.select_for_update(of=("self",)).get(pk=override_id)
+
+
+def commitment(*, commitment_id: int) -> Commitment:
+    """Lock a commitment's row, with its customer beside it."""
+    rows = Commitment.objects.select_for_update(of=("self",)).select_related("customer")
+    return rows.get(pk=commitment_id)
 
 
 def contract(*, contract_id: int) -> OutcomeContract:

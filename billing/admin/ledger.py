@@ -2,16 +2,19 @@
 
 from collections.abc import Iterable
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest
+from django.urls import URLPattern, path
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
 
+from billing.admin.finance import report_page
 from billing.models import LedgerAccount, LedgerEntry, LedgerTransaction, UnitOfAccount
 from billing.wording import Money, Quantity, moment
 from plans.admin.base import HouseAdmin
@@ -56,6 +59,13 @@ class LedgerTransactionAdmin(ReadOnlyAdmin):
     readonly_fields = (
         "customer_name", "happened", "recorded", "postings", "statement_link", "corrected",
     )  # fmt: skip
+
+    def get_urls(self) -> list[URLPattern]:
+        """Put finance's report beside the journal."""
+        view = self.admin_site.admin_view(partial(report_page, self))
+        own = [path("report/", view, name="billing_finance_report")]
+        found: list[URLPattern] = own + super().get_urls()
+        return found
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[LedgerTransaction]:
         """Load the entries of a page at once."""

@@ -86,7 +86,9 @@ class PartSerializer(serializers.Serializer[Any]):
 class ChangeSerializer(serializers.Serializer[Any]):
     """What proration, the allowance, the discount or a bound changed, signed."""
 
-    kind = serializers.ChoiceField(["proration", "allowance", "discount", "maximum", "minimum"])
+    kind = serializers.ChoiceField(
+        ["proration", "allowance", "discount", "maximum", "minimum", "commitment", "beyond"]
+    )
     quantity = QuantityField(allow_null=True)
     amount = MoneyField(allow_null=True)
 

@@ -20,6 +20,7 @@ class CreditInvalid(OperationError):
     """What was said of a unit, a pool or a grant cannot be; ``problems`` lists all of it."""
 
     code = "credit_invalid"
+    http_status = 422
 
 
 class PoolKeyTaken(OperationError):
@@ -32,6 +33,7 @@ class GrantKeyTaken(OperationError):
     """Another grant of the pool was made under the key."""
 
     code = "grant_key_taken"
+    http_status = 409
 
 
 def define_credit_unit(*, code: str, name: str, decimals: int = 0) -> UnitOfAccount:
@@ -64,7 +66,7 @@ def grant_credit(
     key: str,
     source: str,
     amount: Decimal,
-    effective_at: datetime,
+    effective_at: datetime | None,
     expires_at: datetime | None = None,
     priority: int = 100,
     meters: Sequence[str] = (),
@@ -81,6 +83,7 @@ def grant_credit(
 ) -> CreditGrant:
     """Add credit to a pool and post it, once for its key; ``cost`` is in the customer's currency.
 
+    ``effective_at`` None is from now on, and for a key that was granted before, as it was then.
     Raises CreditInvalid, and GrantKeyTaken where another grant was made under the key.
     """
     lock_customers(customer_ids=[pool.customer_id])
@@ -90,7 +93,7 @@ def grant_credit(
         source=source,
         amount=amount,
         remaining=amount,
-        effective_at=effective_at,
+        effective_at=effective_at or now,
         expires_at=expires_at,
         priority=priority,
         meters=list(meters),
@@ -107,6 +110,8 @@ def grant_credit(
     )
     before = CreditGrant.objects.filter(pool=pool, key=key).first()
     if before is not None:
+        if effective_at is None:
+            grant.effective_at = before.effective_at
         return _same(before, grant)
     _refuse_impossible(grant)
     grant.save(force_insert=True)

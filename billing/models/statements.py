@@ -30,6 +30,7 @@ class Statement(models.Model):
     class LineKind(models.TextChoices):
         CHARGE = "charge", "Charge"
         ADJUSTMENT = "adjustment", "Adjustment of an earlier period"
+        COMMITMENT = "commitment", "Commitment"
         CREDIT_PACK = "credit_pack", "Credit or units bought"
         CREDIT = "credit", "Paid by credit"
 

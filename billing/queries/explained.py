@@ -18,6 +18,8 @@ _CHANGES: Mapping[str, str] = {
     "discount": "Discount",
     "maximum": "Lowered to the maximum",
     "minimum": "Raised to the minimum",
+    "commitment": "Committed discount",
+    "beyond": "Discount beyond the commitment",
 }
 _MEASURES: Mapping[Aggregation, str] = {
     Aggregation.COUNT: "each event counts once",

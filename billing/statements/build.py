@@ -2,7 +2,8 @@
 
 The order on a line is that of ``plans.rating``; on the statement come the packs that were bought,
 then the charges of the period, segment by segment and price by price, then the adjustments of
-earlier periods, and last what credit pays; see ``credit_lines``.
+earlier periods, then the lines of commitments, and last what credit pays; see ``commitment_lines``
+and ``credit_lines``.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from typing import Final, NamedTuple
 from msgspec import UNSET
 from msgspec.structs import replace as with_fields
 
+from billing.statements.commitment_lines import Commitments
 from billing.statements.credit_lines import (
     ADJUSTMENT,
     CHARGE,
@@ -93,13 +95,18 @@ def build(
     by = PricedBy(terms, agreed)
     purse = Purse(facts.credit)
     paying = Paying(purse, facts.currency)
-    charges = tuple(_segment_lines(facts.segments, facts=facts, by=by, paying=paying))
+    commitments = Commitments(facts, outside=lambda line: _is_of_contract(line, by))
+    listed = _segment_lines(facts.segments, facts=facts, by=by, paying=paying)
+    charges = tuple(commitments.on_charges(listed))
     adjustments = tuple(
-        line for late in facts.late for line in _late_lines(late, facts=facts, by=by, paying=paying)
+        line
+        for late in facts.late
+        for line in _late_lines(late, commitments, facts=facts, by=by, paying=paying)
     )
+    promised = tuple(commitments.lines())
     bought = purchase_lines(facts, purse=purse)
     paid = credit_lines([*charges, *adjustments], facts=facts, purse=purse)
-    lines = (*bought, *charges, *adjustments, *paid)
+    lines = (*bought, *charges, *adjustments, *promised, *paid)
     if len(lines) > LINES_MAX:
         raise TooManyLines(
             f"The statement would have {len(lines)} lines; {LINES_MAX} is the most. "
@@ -123,7 +130,10 @@ def uses_so_far(
     """
     purse = Purse(facts.credit)
     by, paying = PricedBy(terms, agreed), Paying(purse, facts.currency, strict=False)
-    lines = list(_segment_lines(facts.segments, facts=facts, by=by, paying=paying))
+    listed = _segment_lines(facts.segments, facts=facts, by=by, paying=paying)
+    lines = list(
+        Commitments(facts, outside=lambda line: _is_of_contract(line, by)).on_charges(listed)
+    )
     paid = credit_lines(lines, facts=facts, purse=purse)
     parts = (line.explanation.credit for line in [*lines, *paid])
     return [use for part in parts if part is not None for use in part.uses if not use.draw]
@@ -337,15 +347,18 @@ def _cells_by_line(
     return {key: tuple(cells) for key, cells in found.items()}
 
 
-def _late_lines(late: LatePeriod, *, facts: Facts, by: PricedBy, paying: Paying) -> Iterator[Line]:
+def _late_lines(
+    late: LatePeriod, commitments: Commitments, *, facts: Facts, by: PricedBy, paying: Paying
+) -> Iterator[Line]:
     """Return what a finalised period comes to now, minus what was billed for it."""
     billed = {_billed_key(row): row for row in late.billed}
     paying = paying._replace(origin=late.origin)
     lines = _segment_lines(late.segments, facts=facts, by=by, paying=paying)
     rated = {_line_key(line): _without_packs(line) for line in lines}
     between = _between(late, rated, billed=billed, facts=facts, by=by)
-    for key, line in rated.items():
+    for key, listed in rated.items():
         before = billed.get(key)
+        line = commitments.again(listed, before, origin=late.origin)
         if key in between:
             for step, since in in_two_steps(line, between=between[key], before=before):
                 yield _correction(step, before=since, number=late.number, origin=late.origin)
@@ -353,7 +366,8 @@ def _late_lines(late: LatePeriod, *, facts: Facts, by: PricedBy, paying: Paying)
             yield _correction(line, before=before, number=late.number, origin=late.origin)
     for key, before in billed.items():
         if key not in rated and before.amount:
-            yield _withdrawal(before, late=late, by=by)
+            withdrawal = _withdrawal(before, late=late, by=by)
+            yield commitments.withdrawn(withdrawal, origin=late.origin)
 
 
 def _between(
@@ -421,6 +435,7 @@ def _correction(line: Line, *, before: Billed | None, number: str, origin: int) 
             rated=line.amount,
             phase=line.explanation.phase,
             agreed=line.explanation.agreed,
+            commitment=line.explanation.commitment,
             credit=line.explanation.credit,
         ),
     )

@@ -30,8 +30,8 @@ class Drawing(NamedTuple):
 
 
 def has_credit(facts: str) -> bool:
-    """Say of stored facts whether the customer has credit, without reading them."""
-    return '"credit":{' in facts
+    """Say of stored facts whether the customer has or buys credit, without reading them."""
+    return '"credit":{' in facts or '"promises":[' in facts
 
 
 def draw_for_statements(
@@ -39,7 +39,7 @@ def draw_for_statements(
 ) -> dict[int, Decimal]:
     """Draw what stored statements say, given as period and facts by id, as ``draw_uses`` does.
 
-    Return what the packs on each cost.
+    Return what the packs and the prepaid instalments on each cost.
     """
     packs: dict[int, Decimal] = {}
     uses: dict[int, list[CreditUse]] = {}
@@ -47,9 +47,11 @@ def draw_for_statements(
     for statement_id, kind, amount, why in rows.values_list(
         "statement_id", "kind", "amount", "explanation"
     ):
-        if kind == Statement.LineKind.CREDIT_PACK:
+        explanation = msgspec.convert(why, Explanation)
+        fee = explanation.commitment is not None and explanation.commitment.fee
+        if kind == Statement.LineKind.CREDIT_PACK or fee:
             packs[statement_id] = packs.get(statement_id, Decimal(0)) + amount
-        part = msgspec.convert(why, Explanation).credit
+        part = explanation.credit
         uses.setdefault(statement_id, []).extend(part.uses if part else ())
         if part and part.needed:
             raise CreditMoved("A pack that is needed is yet to be bought.")

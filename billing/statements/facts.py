@@ -14,9 +14,10 @@ from msgspec import UNSET
 from billing.statements.credit_facts import CreditSpan, load_credit
 from billing.statements.cutting import NoVersionInForce, Stretch, pieces, stretches
 from billing.statements.late import NOTHING_LATE, Late, load_late
+from billing.statements.promises import Asked, Promises, Whose
 from billing.statements.reading import Priced, UsageReader
 from billing.statements.substitution import IN_FORCE, Substitution
-from billing.statements.values import Facts, Line, Segment
+from billing.statements.values import Facts, LatePeriod, Line, Segment
 from plans import rating
 from plans.grant_values import plain
 from plans.models import PlanVersion, VersionPin
@@ -105,6 +106,8 @@ def load_facts(
     segments, unpriced = _segments(
         slices, periods=periods, book=TermsBook(terms, agreed), usage_until=usage_until
     )
+    late_of = {p.id: late.of(p.customer_id, before=p.start) for p in periods}
+    promises = promises_of(periods, late=[each for found in late_of.values() for each in found])
     credit = load_credit([credit_span(each, late=late) for each in periods], until=usage_until)
     facts = {
         period.id: Facts(
@@ -115,13 +118,25 @@ def load_facts(
             end=period.end,
             segments=tuple(segments.get(period.id, ())),
             unpriced=tuple(sorted(unpriced.get(period.id, {}).items())),
-            late=late.of(period.customer_id, before=period.start),
+            late=late_of[period.id],
+            promises=promises.of(asked_by(period, late=late_of[period.id])) or UNSET,
             credit=credit.get(period.id, UNSET),
         )
         for period in periods
         if period.id not in errors
     }
     return Loaded(facts=facts, errors=errors, terms=terms, horizon=horizon, agreed=agreed)
+
+
+def promises_of(periods: Sequence[Period], *, late: Sequence[LatePeriod] = ()) -> Promises:
+    """Return the commitments of the periods' customers."""
+    customers = {Whose(period.customer_id, period.zone) for period in periods}
+    return Promises(customers, origins={each.origin for each in late})
+
+
+def asked_by(period: Period, *, late: Sequence[LatePeriod] = ()) -> Asked:
+    """Return what a period asks of its customer's commitments."""
+    return Asked(period.customer_id, period.start, period.end, late)
 
 
 def credit_span(period: Period, *, late: Late = NOTHING_LATE) -> CreditSpan:

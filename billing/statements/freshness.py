@@ -9,9 +9,9 @@ from msgspec import UNSET, UnsetType
 
 from billing.statements.credit_facts import load_credit
 from billing.statements.credit_values import CreditFacts
-from billing.statements.facts import Period, credit_span, slices_of
+from billing.statements.facts import Period, asked_by, credit_span, promises_of, slices_of
 from billing.statements.late import customers_with_late_usage
-from billing.statements.values import Facts, facts_from
+from billing.statements.values import Facts, Promise, facts_from
 from usage.queries import Span, touched_since
 
 
@@ -33,7 +33,7 @@ def find_stale(drafts: Sequence[Drafted]) -> set[int]:
 
     May name one whose facts are the same, but leaves out only those for which nothing was stored
     since: no usage of the period or of an earlier one, no other subscription, version, pin, phase,
-    agreed price, credit or customer.
+    agreed price, credit, commitment or customer.
     """
     periods = [draft.period for draft in drafts]
     late = customers_with_late_usage([period.customer_id for period in periods])
@@ -42,6 +42,7 @@ def find_stale(drafts: Sequence[Drafted]) -> set[int]:
          for p, draft in zip(periods, drafts, strict=True)]
     )  # fmt: skip
     now = _slices_now(periods)
+    promises = promises_of(periods)
     credit = load_credit([credit_span(period) for period in periods])
     return {
         draft.period.id
@@ -52,6 +53,7 @@ def find_stale(drafts: Sequence[Drafted]) -> set[int]:
             facts_from(draft.facts),
             draft.period,
             now[draft.period.id],
+            promises.of(asked_by(draft.period)),
             credit=credit.get(draft.period.id, UNSET),
         )
     }
@@ -69,7 +71,12 @@ def _slices_now(periods: Sequence[Period]) -> dict[int, list[_Slice]]:
 
 
 def _agrees(
-    facts: Facts, period: Period, slices: Sequence[_Slice], *, credit: CreditFacts | UnsetType
+    facts: Facts,
+    period: Period,
+    slices: Sequence[_Slice],
+    promises: tuple[Promise, ...],
+    *,
+    credit: CreditFacts | UnsetType,
 ) -> bool:
     said = (facts.customer, facts.currency, facts.zone, facts.start, facts.end)
     segments = [
@@ -77,5 +84,6 @@ def _agrees(
          one.phase, one.subscribed, one.agreed)
         for one in facts.segments
     ]  # fmt: skip
-    same = said == period[2:] and segments == slices and credit == facts.credit
-    return same and not facts.late
+    if said != period[2:] or segments != slices or facts.late or credit != facts.credit:
+        return False
+    return (() if facts.promises is UNSET else facts.promises) == promises

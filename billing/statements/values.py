@@ -13,6 +13,7 @@ from msgspec import UNSET, UnsetType
 
 from billing.statements.credit_values import CreditFacts, CreditPart
 from plans.rating import Adjustment, Part
+from plans.rating.commitments import Commitment
 
 
 class SeatDays(msgspec.Struct, frozen=True, array_like=True):
@@ -89,10 +90,53 @@ class LatePeriod(msgspec.Struct, frozen=True, array_like=True):
     billed: tuple[Billed, ...]
 
 
+class Measured(msgspec.Struct, frozen=True, array_like=True):
+    """A stretch of a commitment's days against whose ``amount`` usage is measured.
+
+    ``counted`` is what earlier statements counted in it, and ``billed`` what they charged for what
+    was missing of the ``promised``.
+    """
+
+    start: datetime
+    end: datetime
+    months: int
+    amount: Decimal
+    promised: Decimal
+    counted: Decimal
+    billed: Decimal
+
+
+class CountedBefore(msgspec.Struct, frozen=True, array_like=True):
+    """How the list value of a line that may be corrected was split when it was billed."""
+
+    origin: int
+    version: int
+    price_key: str
+    line_key: str
+    start: datetime
+    within: Decimal
+    beyond: Decimal
+
+
+class Promise(msgspec.Struct, frozen=True, array_like=True):
+    """A commitment that this statement counts usage for, or owes a line about.
+
+    ``terms`` are as they stood; ``fees`` are the prepaid instalments that are charged here, by
+    number. ``before`` is of the lines of late periods.
+    """
+
+    id: int
+    terms: Commitment
+    stretches: tuple[Measured, ...]
+    fees: tuple[int, ...]
+    before: tuple[CountedBefore, ...]
+
+
 class Facts(msgspec.Struct, frozen=True):
     """All that a statement is built from. Times are UTC; quantities are exact.
 
-    ``credit`` is left out where the customer has none, as it was before there was credit.
+    ``credit`` is left out where the customer has none, as it was before there was credit, and so
+    are ``promises``.
     """
 
     customer: str
@@ -103,7 +147,28 @@ class Facts(msgspec.Struct, frozen=True):
     segments: tuple[Segment, ...]
     unpriced: tuple[tuple[str, Decimal], ...] = ()
     late: tuple[LatePeriod, ...] = ()
+    promises: tuple[Promise, ...] | UnsetType = UNSET
     credit: CreditFacts | UnsetType = UNSET
+
+
+class Committed(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a line has to do with a commitment: its id, and the start of the stretch it counts in.
+
+    The list value of a charge is split into ``within`` and ``beyond``; ``counted`` is how much of
+    the commitment it uses up. A correction has the differences. ``billed`` is what a line charges
+    for the missing part of a promise; ``fee`` is the number of a prepaid instalment that it
+    charges, counted from 1. ``used`` is what stood there in sum after the statement, of ``amount``.
+    """
+
+    commitment: int
+    stretch: datetime
+    within: Decimal = Decimal(0)
+    beyond: Decimal = Decimal(0)
+    counted: Decimal = Decimal(0)
+    billed: Decimal = Decimal(0)
+    fee: int = 0
+    used: Decimal = Decimal(0)
+    amount: Decimal = Decimal(0)
 
 
 class Explanation(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -115,6 +180,7 @@ class Explanation(msgspec.Struct, frozen=True, omit_defaults=True):
     ``phase`` is the name of the phase whose price it is, and ``agreed`` the id of the price that
     was agreed with the customer, where it is one. ``credit`` says what credit paid; where it names
     a unit, the parts and adjustments are in that unit, and only the line's amount is money.
+    ``commitment`` is what the line has to do with one.
     """
 
     parts: tuple[Part, ...] = ()
@@ -126,6 +192,7 @@ class Explanation(msgspec.Struct, frozen=True, omit_defaults=True):
     rated: Decimal | None = None
     phase: str = ""
     agreed: int | None = None
+    commitment: Committed | None = None
     credit: CreditPart | None = None
 
 

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+from billing.statements.commitment_lines import COMMITMENT
 from billing.statements.credit_lines import ADJUSTMENT
 from billing.statements.values import Line
 from billing.wording import Money, Span
@@ -19,6 +20,8 @@ def line_in_words(line: Line, *, currency: str, zone: str) -> str:
     """Say how a line's amount came about; ``zone`` is that in which its time is written."""
     if line.kind == ADJUSTMENT:
         return _correction_in_words(line, currency=currency, zone=zone)
+    if line.kind == COMMITMENT:
+        return _commitment_in_words(line, currency=currency, zone=zone)
     return rating.in_words(_as_rated(line), currency=currency)
 
 
@@ -44,4 +47,19 @@ def _correction_in_words(line: Line, *, currency: str, zone: str) -> str:
         f"{Span(line.start, line.end, zone)} now comes to {Money(rated, currency)}; "
         f"{Money(billed, currency)} was billed on {line.explanation.origin_number}; "
         f"the difference is {Money(line.amount, currency)}"
+    )
+
+
+def _commitment_in_words(line: Line, *, currency: str, zone: str) -> str:
+    note = line.explanation.commitment
+    assert note is not None, "a commitment's line says what it stands for"
+    span = Span(line.start, line.end, zone)
+    if note.fee:
+        return f"{line.description}, paid ahead for {span} as credit that its usage draws on"
+    used, amount = Money(note.used, currency), Money(note.amount, currency)
+    if not note.billed:
+        return f"{Money(line.quantity, currency)} more of {span}: {used} of {amount} are used"
+    return (
+        f"{used} of the {amount} that were promised for {span} were used; "
+        f"{Money(line.amount, currency)} are due"
     )

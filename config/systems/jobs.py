@@ -23,7 +23,7 @@ ADMITTED = 201
 
 
 class Asked(NamedTuple):
-    """What came of a request for a job: its id, or the code of the refusal and when to ask again."""
+    """What came of a request for a job: its id, or why not, and whether it says when to retry."""
 
     id: str
     code: str
@@ -94,24 +94,24 @@ class _Service:
     def _ask_for_jobs(self, step: JobStep, customer: Customer) -> Iterable[str]:
         keys = [f"{self._run}.{self._count + number}" for number in range(step.count)]
         self._count += step.count
-        asked = self._in_parallel(lambda key: self._ask(step, customer, key=key), keys)
+        at_once = step.do == "run" and not step.waits_s and not step.lasts_s
+        asked = self._in_parallel(
+            lambda key: self._ask(step, customer, key=key, complete=at_once),
+            keys,
+            clients=1 if step.one_by_one else CLIENTS,
+        )
         jobs = [each.id for each in asked if each.id]
         refused = Counter(each.code for each in asked if each.code)
-        if step.do == "run":
-            self._finish(jobs, step, customer)
-        elif step.do == "start":
+        if step.do == "start":
             self._running += jobs
-        admitted = (
-            step.count - sum(step.refused.values()) if step.admitted is None else step.admitted
-        )
-        if len(asked) - sum(refused.values()) != admitted:
-            yield f"{len(asked) - sum(refused.values())} jobs were admitted instead of {admitted}"
+        elif not at_once:
+            self._finish(jobs, step, customer)
         if refused != Counter(step.refused):
             yield f"refused as {dict(refused)} instead of {step.refused}"
         if step.retry and not all(each.retry for each in asked if each.code):
             yield "a refusal does not say when to ask again"
 
-    def _ask(self, step: JobStep, customer: Customer, *, key: str) -> Asked:
+    def _ask(self, step: JobStep, customer: Customer, *, key: str, complete: bool) -> Asked:
         body = {
             "subject": customer.key, "job_class": step.job_class, "input_size": step.input_size,
             "service_class": step.service_class,
@@ -122,6 +122,8 @@ class _Service:
         )
         said = answer.json()
         if answer.status_code in (200, ADMITTED):
+            if complete:
+                self._complete(said["id"], step)
             return Asked("" if dry else said["id"], "", False)
         if answer.status_code not in (402, 403, 429):
             raise SystemsStuck(f"POST /api/v1/jobs answered {answer.status_code}: {answer.text}")
@@ -197,8 +199,10 @@ class _Service:
     def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         return _expect_ok(self._client.post(f"/api/v1/{path}", json=body))
 
-    def _in_parallel(self, act: Callable[[str], Any], items: Sequence[str]) -> list[Any]:
-        with ThreadPoolExecutor(CLIENTS) as pool:
+    def _in_parallel(
+        self, act: Callable[[str], Any], items: Sequence[str], *, clients: int = CLIENTS
+    ) -> list[Any]:
+        with ThreadPoolExecutor(clients) as pool:
             return list(pool.map(act, items))
 
 

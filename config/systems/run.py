@@ -16,6 +16,12 @@ from django.db.models import Q
 from billing import tasks as billing_tasks
 from billing.models import Statement, StatementLine
 from config.systems import jobs, outcomes
+from config.systems.commitments import (
+    clock_of,
+    close_by_clock,
+    commit,
+    lapsed_differences,
+)
 from config.systems.compare import BilledLine, BilledStatement, differences
 from config.systems.waiting import Subject, SystemsStuck, wait_until
 from plans.catalogue.load import load
@@ -80,10 +86,12 @@ def _subscribe(system: System, *, run: str, now: datetime) -> Subject:
         name=f"{system.system}, {system.title}",
         currency=version.currency,
         grace_hours=0,
-        clock_at=_midnight(system.month) if system.jobs else None,
+        clock_at=_midnight(system.month) if system.jobs else clock_of(system),
     )
     for name in system.workspaces:
         create_workspace(customer=customer, key=_key(customer.key, name), name=f"Team {name}")
+    if system.commitment is not None:
+        commit(system.commitment, customer=customer, start=system.month, now=now)
     _on_plan(system, customer, first=0, months=system.months_at_first, now=now)
     return Subject(system, customer)
 
@@ -153,9 +161,26 @@ def _batches(cloud_events: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, 
 
 
 def _close(subjects: Sequence[Subject], *, run: str, months: Sequence[int]) -> None:
-    """Send the tasks that Beat sends, limited to this run's customers, and wait for each step."""
-    ids = [customer.pk for _, customer in subjects]
-    wanted = sum(months)
+    """Close so many months of each system; of those with a clock, as it is moved on."""
+    plain = {
+        subject.customer.pk: wanted
+        for subject, wanted in zip(subjects, months, strict=True)
+        if subject.customer.clock_at is None
+    }
+    _close_months(list(plain), wanted=sum(plain.values()), run=run)
+    for system, customer in subjects:
+        if customer.clock_at is not None:
+            ids = [customer.pk]
+            close_by_clock(
+                system,
+                customer,
+                close=lambda wanted, ids=ids: _close_months(ids, wanted=wanted, run=run),  # type: ignore[misc]
+                wait=lambda done, what: wait_until(done, what=what),
+            )
+
+
+def _close_months(ids: list[int], *, wanted: int, run: str) -> None:
+    """Send the tasks that Beat sends, limited to these customers, and wait for each step."""
     settled = Statement.objects.filter(customer_id__in=ids)
     usage_tasks.roll_up.delay()
     billing_tasks.open_and_draft.delay(ids)
@@ -179,6 +204,7 @@ def _outcome(subject: Subject, *, wrong: Mapping[str, list[str]]) -> Outcome:
         differences=[
             *wrong.get(system.system, ()),
             *differences(statements, system.expected, features=system.features),
+            *lapsed_differences(system, customer),
         ],
     )
 

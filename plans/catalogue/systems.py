@@ -1,9 +1,10 @@
 """The shipped pricing systems: a plan, a month of usage, and the statement that must come of it.
 
-Each file of ``templates/systems`` is one. Dates in it are written with ``{month}`` and
-``{next_month}``, so that it can be billed for any month.
+Each file of ``templates/systems`` is one. Dates in it are written with ``{month}``,
+``{next_month}`` and ``{month+12}``, so that it can be billed for any month.
 """
 
+import re
 from calendar import monthrange
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
@@ -15,8 +16,10 @@ import msgspec
 
 from plans.catalogue import yaml_text
 from plans.catalogue.document import Catalogue, read_contents
+from plans.rating.periods import months_after
 
 FOLDER: Final = Path(__file__).with_name("templates") / "systems"
+_LATER: Final = re.compile(r"\{month\+(\d+)\}")
 
 
 class Generator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,6 +54,32 @@ class ExpectedStatement(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
     total: Decimal
     lines: tuple[ExpectedLine, ...]
+
+
+class Committed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A commitment of the customer from the first month on; see ``plans.rating.Commitment``."""
+
+    key: str
+    name: str
+    kind: str
+    months: int
+    amount: Decimal
+    discount_percent: Decimal = Decimal(0)
+    rollover_percent: Decimal = Decimal(0)
+    rollover_months: int | None = None
+
+
+class Lapsed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What must have become of the credit of a prepaid commitment, and of what rolled over.
+
+    ``drawn`` and ``expired`` are of the first grant, the others of the one that it rolled into.
+    """
+
+    drawn: Decimal
+    rolled: Decimal
+    expired: Decimal
+    rolled_drawn: Decimal
+    rolled_expired: Decimal
 
 
 class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -92,9 +121,11 @@ class JobReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class JobStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Something that a service, or the customer, does with jobs at a time of the customer's clock.
 
-    ``run`` asks for ``count`` jobs, and completes each that is admitted; ``start`` leaves them
-    running and ``finish`` completes these. ``ask`` asks whether one would be admitted. The number
-    of refusals must be as stated by code, each saying when to ask again where ``retry`` is true.
+    ``run`` asks for ``count`` jobs, several at a time unless ``one_by_one``, and completes each
+    that is admitted: at once, or where it ``waits`` or ``lasts``, all of them then. ``start``
+    leaves them running and ``finish`` completes these. ``ask`` asks whether one would be admitted.
+    All others than those ``refused``, by code, must be admitted; where ``retry`` is true each
+    refusal must say when to ask again.
     ``budget`` sets it, ``estimate`` must find the range, ``alerts`` are those that must have been
     made so far, in their order. ``elsewhere`` acts for another customer on the same plan.
     """
@@ -108,7 +139,7 @@ class JobStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     waits_s: int = 0
     lasts_s: int = 0
     usage: tuple[JobReport, ...] = ()
-    admitted: int | None = None
+    one_by_one: bool = False
     refused: dict[str, int] = {}
     retry: bool = False
     budget: dict[str, Any] = {}
@@ -122,7 +153,8 @@ class System(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One pricing system. The expected statements are those of ``month`` and the ones after.
 
     ``month_days`` is how many days the month must have, where amounts depend on it. ``features``
-    are the keys of those that the plan must grant, compared where they are stated.
+    are the keys of those that the plan must grant, compared where they are stated. One that takes
+    longer than two months begins ``months_back`` earlier.
     """
 
     system: str
@@ -135,6 +167,9 @@ class System(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     workspaces: tuple[str, ...] = ()
     month_days: int | None = None
     features: tuple[str, ...] = ()
+    commitment: Committed | None = None
+    lapsed: Lapsed | None = None
+    months_back: int = 0
     contracts: tuple[Contract, ...] = ()
     outcomes: tuple[Claims, ...] = ()
     jobs: tuple[JobStep, ...] = ()
@@ -167,10 +202,15 @@ def read_system(path: Path, *, month: date) -> System:
     CatalogueInvalid, msgspec.ValidationError on a bad file.
     """
     text = yaml_text.read_text(path)
-    needed = yaml_text.parse(text, name=path.name).get("month_days")
+    said = yaml_text.parse(text, name=path.name)
+    needed = said.get("month_days")
     month = month if needed is None else _month_of(needed, until=month)
+    month = months_after(month, -said.get("months_back", 0))
     text = text.replace("{month}", f"{month:%Y-%m}")
+    last = month_after(month) - timedelta(days=1)
+    text = text.replace("{last}", f"{last:%Y-%m-%d}")
     text = text.replace("{next_month}", f"{month_after(month):%Y-%m}")
+    text = _LATER.sub(lambda found: f"{months_after(month, int(found[1])):%Y-%m}", text)
     return msgspec.convert({**yaml_text.parse(text, name=path.name), "month": month}, System)
 
 

@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("plans", "0012_credit_units_frozen"),
+        ("plans", "0014_frozen_commitments"),
     ]
 
     operations = [

@@ -1,4 +1,5 @@
 from plans.models.budgets import Budget
+from plans.models.commitments import Commitment, CommitmentInstalment
 from plans.models.credit_terms import CreditAllotment, CreditPack, CreditUnit
 from plans.models.customers import Customer, Membership, Subject, Workspace
 from plans.models.grants import Feature, Limit, Phase, ServiceClass, VersionFeature
@@ -18,6 +19,8 @@ from plans.models.versions import Plan, PlanVersion
 
 __all__ = [
     "Budget",
+    "Commitment",
+    "CommitmentInstalment",
     "CreditAllotment",
     "CreditPack",
     "CreditUnit",

@@ -52,7 +52,9 @@ def price_field(**options: Any) -> "models.DecimalField[Any, Any]":
     return models.DecimalField(max_digits=30, decimal_places=12, **options)
 
 
-def percent_field(**options: Any) -> "models.DecimalField[Any, Any]":
+def percent_field(
+    verbose_name: str | None = None, **options: Any
+) -> "models.DecimalField[Any, Any]":
     """Return a column for a percentage, as people say it: 25 is 25%."""
     options.setdefault("validators", [MinValueValidator(Decimal(0))])
-    return models.DecimalField(max_digits=12, decimal_places=6, **options)
+    return models.DecimalField(verbose_name, max_digits=12, decimal_places=6, **options)

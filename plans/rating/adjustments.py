@@ -12,8 +12,8 @@
 5. minimum: the least that is due. Last, because a promise to pay at least so much holds whatever
    was discounted or capped.
 
-Commitments and credits come after, on the statement. Source: DESIGN section 3, "Order on a
-statement line".
+Commitments (`commitments`) and credits come after, on the statement. Source: DESIGN section 3,
+"Order on a statement line".
 """
 
 from collections.abc import Callable
@@ -29,7 +29,7 @@ from plans.rating.money import HUNDREDTH, ZERO, RatingError, minus, plus, prorat
 from plans.rating.prices import Price
 from plans.rating.volume import Volume
 
-Kind = Literal["proration", "allowance", "discount", "maximum", "minimum"]
+Kind = Literal["proration", "allowance", "discount", "maximum", "minimum", "commitment", "beyond"]
 
 
 @dataclass(frozen=True, slots=True)

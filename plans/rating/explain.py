@@ -17,6 +17,8 @@ _REASONS: Final[dict[str, str]] = {
     "discount": "discount",
     "maximum": "to the maximum",
     "minimum": "to the minimum",
+    "commitment": "committed discount",
+    "beyond": "discount beyond the commitment",
 }
 
 

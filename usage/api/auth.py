@@ -69,6 +69,12 @@ class MayRead(_HasScope):
     scope = Scope.READ
 
 
+class MayGrantCredit(_HasScope):
+    """Let keys with the scope `credit` pass."""
+
+    scope = Scope.CREDIT
+
+
 class MayMoveClocks(_HasScope):
     """Let keys with the scope `test` pass."""
 

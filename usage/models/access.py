@@ -12,7 +12,8 @@ class Scope(models.TextChoices):
     INGEST = "ingest", "Post usage events"
     JOBS = "jobs", "Ask for admission of jobs"
     OUTCOMES = "outcomes", "Claim and verify outcomes"
-    READ = "read", "Read customers, usage and statements"
+    READ = "read", "Read customers, usage, statements and credit"
+    CREDIT = "credit", "Grant credit"
     TEST = "test", "Move the clocks of test customers"
     BUDGETS = "budgets", "Set budgets of customers"
 
