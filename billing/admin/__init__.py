@@ -1,5 +1,25 @@
-"""The billing side of the admin: statements, the journal, credit, dry runs, subscriptions."""
+"""The billing side of the admin: statements, the journal, credit, budgets, jobs, webhooks."""
 
-from billing.admin import dry_runs, ledger, pools, requests, statements, subscriptions
+from billing.admin import (
+    budgets,
+    dry_runs,
+    jobs,
+    ledger,
+    pools,
+    requests,
+    statements,
+    subscriptions,
+    webhooks,
+)
 
-__all__ = ["dry_runs", "ledger", "pools", "requests", "statements", "subscriptions"]
+__all__ = [
+    "budgets",
+    "dry_runs",
+    "jobs",
+    "ledger",
+    "pools",
+    "requests",
+    "statements",
+    "subscriptions",
+    "webhooks",
+]
