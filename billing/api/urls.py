@@ -14,9 +14,11 @@ from billing.api.jobs import (
     JobView,
 )
 from billing.api.spend import CustomerSpendView
+from billing.api.budgets import CustomerBudgetView
 from billing.api.views import StatementsView, StatementView
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("customers/<str:key>/budget", CustomerBudgetView.as_view(), name="customer-budget"),
     path("statements/", StatementsView.as_view(), name="statements"),
     path("statements/<str:number>", StatementView.as_view(), name="statement"),
     path("customers/<str:key>/spend", CustomerSpendView.as_view(), name="customer-spend"),
