@@ -8,6 +8,7 @@ The key needs the scope `jobs`. Copy this file into a service; `celery_jobs.py` 
 import os
 import sys
 import time
+from contextlib import closing
 from typing import Any
 from uuid import uuid4
 
@@ -139,24 +140,24 @@ def _content(answer: httpx.Response) -> dict[str, Any]:
 
 def main(customer: str, job_class: str, frames: str) -> int:
     """Render some frames as one job, the way a service would."""
-    tollgate = Tollgate(os.environ["TOLLGATE_URL"], os.environ["TOLLGATE_KEY"])
-    likely = tollgate.estimate(customer=customer, job_class=job_class, input_size=frames)
-    print(f"It will cost {likely['low']} to {likely['high']} {likely['currency']}.")
-    try:
-        job = tollgate.ask(
-            subject=customer, job_class=job_class, key=f"render-{uuid4()}", input_size=frames
-        )
-    except NotAdmitted as refusal:
-        print(f"Not now ({refusal.rule}): {refusal}")
-        return 1
-    job.begin()
-    done = 0
-    for frame in range(int(frames)):
-        done = frame + 1  # Here the work is done.
-        if done % 100 == 0 and job.heartbeat() == "stop":
-            break
-    answer = job.complete([used("frames", "render.completed", frames=done)])
-    print(f"It came to {answer['amount']} {answer['currency']}.")
+    with closing(Tollgate(os.environ["TOLLGATE_URL"], os.environ["TOLLGATE_KEY"])) as tollgate:
+        likely = tollgate.estimate(customer=customer, job_class=job_class, input_size=frames)
+        print(f"It will cost {likely['low']} to {likely['high']} {likely['currency']}.")
+        try:
+            job = tollgate.ask(
+                subject=customer, job_class=job_class, key=f"render-{uuid4()}", input_size=frames
+            )
+        except NotAdmitted as refusal:
+            print(f"Not now ({refusal.rule}): {refusal}")
+            return 1
+        job.begin()
+        done = 0
+        for frame in range(int(frames)):
+            done = frame + 1  # Here the work is done.
+            if done % 100 == 0 and job.heartbeat() == "stop":
+                break
+        answer = job.complete([used("frames", "render.completed", frames=done)])
+        print(f"It came to {answer['amount']} {answer['currency']}.")
     return 0
 
 

@@ -1,12 +1,12 @@
 """The clients in examples/, as a service would use them, against the live server."""
 
 import sys
+import time
 from decimal import Decimal as D
 from pathlib import Path
 
 import pytest
 from celery import Celery
-from celery.exceptions import Retry
 from django.utils import timezone
 
 from plans.models import Budget, JobClass, JobClassUsage
@@ -136,43 +136,41 @@ def test_an_error_fails_the_job_by_its_cause_and_neither_is_billed(acme, tollgat
     assert set(JobUsage.objects.values_list("billed", flat=True)) == {False}
 
 
-def test_a_refusal_that_time_helps_is_a_retry_and_another_one_an_error(acme, tollgate):
+def test_a_refusal_that_time_helps_is_a_retry_and_another_one_an_error(acme, tollgate, monkeypatch):
     import jobs_client
-
-    farm = Farm(tollgate, lambda job, frames, *, customer: None)
-    problem = {"detail": "Too many.", "code": "jobs_per_hour", "rule": "jobs_per_hour"}
-
-    def refuse(wait):
-        def ask(**_):
-            raise jobs_client.NotAdmitted(problem, retry_after_s=wait)
-
-        return ask
-
-    tollgate.ask = refuse(None)
-    with pytest.raises(jobs_client.NotAdmitted):
-        farm.render.apply((1,), {"customer": "acme"}, throw=True)
-    tollgate.ask = refuse(90)
-    farm.app.conf.task_always_eager = False
-    farm.render.request_stack.push(
-        type(farm.render.request_stack.top)() if farm.render.request_stack.top else _request(farm)
-    )
-    with pytest.raises(Retry) as retry:
-        farm.render.run(1, customer="acme")
-    assert retry.value.when == 90
-
-
-def _request(farm):
-    from celery.app.task import Context
-
-    return Context(id="task-9", args=(1,), kwargs={"customer": "acme"}, retries=0,
-                   called_directly=False, delivery_info={})  # fmt: skip
-
-
-def test_heartbeats_report_and_stop_a_job_whose_budget_is_used_up(acme, tollgate):
-    import time
 
     def render(job, frames, *, customer):
         job.used("frames", "render.completed", frames=frames)
+
+    farm = Farm(tollgate, render)
+    problem = {"detail": "Too many.", "code": "jobs_per_hour", "rule": "jobs_per_hour"}
+    ask, waits, countdowns = tollgate.ask, [90.0], []
+
+    def refusing(**asked):
+        if waits:
+            raise jobs_client.NotAdmitted(problem, retry_after_s=waits.pop())
+        return ask(**asked)
+
+    retry = farm.render.retry
+    monkeypatch.setattr(tollgate, "ask", refusing)
+    monkeypatch.setattr(
+        farm.render._get_current_object(), "retry",
+        lambda *, countdown, exc: countdowns.append(countdown) or retry(countdown=0, exc=exc),
+    )  # fmt: skip
+
+    farm.render.apply((30,), {"customer": "acme"}, task_id="task-1")
+
+    assert countdowns == [90.0]
+    assert Job.objects.get().amount == D(60)
+    waits.append(None)
+    with pytest.raises(jobs_client.NotAdmitted):
+        farm.render.apply((1,), {"customer": "acme"}, throw=True)
+    assert Job.objects.count() == 1
+
+
+def test_heartbeats_report_and_stop_a_job_whose_budget_is_used_up(acme, tollgate):
+    def render(job, frames, *, customer):
+        job.used("frames", "render.completed", frames=400)
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
             job.check()
@@ -180,8 +178,7 @@ def test_heartbeats_report_and_stop_a_job_whose_budget_is_used_up(acme, tollgate
         raise AssertionError("It was never stopped.")
 
     Budget.objects.create(customer=acme, amount=D(100))
-    farm = Farm(tollgate, lambda job, frames, *, customer: render(job, 400, customer=customer))
-    result = farm.render.apply((1,), {"customer": "acme"})
+    result = Farm(tollgate, render).render.apply((1,), {"customer": "acme"})
 
-    assert type(result.result).__name__ == "Stopped"
+    assert type(result.result).__name__ == "Stopped", result.traceback
     assert Job.objects.get().state == "cancelled"
