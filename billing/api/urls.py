@@ -2,6 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
+from billing.api.budgets import CustomerBudgetView
 from billing.api.estimates import EstimatesView
 from billing.api.jobs import (
     AttemptsView,
@@ -14,7 +15,6 @@ from billing.api.jobs import (
     JobView,
 )
 from billing.api.spend import CustomerSpendView
-from billing.api.budgets import CustomerBudgetView
 from billing.api.views import StatementsView, StatementView
 
 urlpatterns: list[URLPattern | URLResolver] = [
