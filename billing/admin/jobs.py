@@ -31,7 +31,7 @@ class JobAdmin(ReadOnlyAdmin):
     search_help_text = "The job's key or its id, whole."
     ordering = ("-pk",)
     paginator = InfinitePaginator
-    fields = ()
+    fields = (("key", "customer_name"),)
     change_form_template = "admin/billing/job/change_form.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Job]:
