@@ -112,8 +112,12 @@ def continue_dry_runs() -> None:
 
 @shared_task(ignore_result=True)
 def sweep_spend() -> None:
-    """Rate the spend of customers with new usage, unless another worker does."""
-    sweeping.sweep_spend(now=timezone.now(), seconds_max=SWEEP_SECONDS_MAX)
+    """Rate the spend of customers with new usage, unless another worker does; then alert them."""
+    now = timezone.now()
+    rated = sweeping.sweep_spend(now=now, seconds_max=SWEEP_SECONDS_MAX).rated
+    for start in range(0, len(rated), ALERT_PAGE):
+        for customer_id in alert_spend(customer_ids=rated[start : start + ALERT_PAGE], now=now):
+            send_alerts.delay(customer_id)
 
 
 @shared_task(ignore_result=True)

@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
+from billing.queries.trouble import alerts_in_trouble, endpoints_in_trouble, jobs_falling_silent
 from billing.queries.work import (
     Waiting,
     credit_requests_waiting,
@@ -19,7 +20,7 @@ from billing.queries.work import (
     statements_in_review,
     unpriced_usage,
 )
-from billing.wording import Quantity
+from billing.wording import Money, Quantity
 from plans.models import PlanVersion
 from plans.reviews import (
     awaiting_approval,
@@ -241,6 +242,77 @@ def unpriced(request: HttpRequest) -> WorkQueue | None:
     )
 
 
+def holds_about_to_expire(request: HttpRequest) -> WorkQueue | None:
+    """Return the running jobs that expire within minutes unless they report."""
+    if not request.user.has_perm("usage.view_job"):
+        return None
+    shown, counted = _first(jobs_falling_silent(now=timezone.now())[: _COUNTED + 1])
+    return WorkQueue(
+        title="Holds about to expire",
+        counted=counted,
+        link=_link("usage_job_changelist", "state__exact=running"),
+        rows=[
+            Row(
+                title=f"{job.customer.name}, {job.key}",
+                detail=f"{_held(job)}, expires at {job.silent_at.astimezone(UTC):%H:%M} UTC",
+                link=_link("usage_job_change", pk=job.pk),
+            )
+            for job in shown
+        ],
+        quiet="Every job has reported of late.",
+    )
+
+
+def _held(job: Any) -> str:
+    return f"{Money(job.held.normalize() + 0, job.customer.currency)} held"
+
+
+def failing_webhooks(request: HttpRequest) -> WorkQueue | None:
+    """Return the endpoints whose messages do not arrive, and those disabled by that."""
+    if not request.user.has_perm("billing.view_webhookendpoint"):
+        return None
+    shown, counted = _first(endpoints_in_trouble()[: _COUNTED + 1])
+    return WorkQueue(
+        title="Failing webhooks",
+        counted=counted,
+        link=_link("billing_webhookendpoint_changelist"),
+        rows=[
+            Row(
+                title=f"{each.customer.name if each.customer else 'Every customer'}, {each.url}",
+                detail=each.disabled_reason or _failing(each.failing_since),
+                link=_link("billing_webhookendpoint_change", pk=each.pk),
+            )
+            for each in shown
+        ],
+        quiet="All webhooks arrive.",
+    )
+
+
+def _failing(since: datetime | None) -> str:
+    return f"It has failed since {_day(since)}" if since else ""
+
+
+def unsent_alerts(request: HttpRequest) -> WorkQueue | None:
+    """Return the alerts of budgets that could not be mailed yet."""
+    if not request.user.has_perm("billing.view_budgetalert"):
+        return None
+    shown, counted = _first(alerts_in_trouble()[: _COUNTED + 1])
+    return WorkQueue(
+        title="Alerts that could not be mailed",
+        counted=counted,
+        link=_link("billing_budgetalert_changelist", "sent_at__isempty=1"),
+        rows=[
+            Row(
+                title=f"{each.customer.name}, {each.email}",
+                detail=each.failure,
+                link=_link("billing_budgetalert_change", pk=each.pk),
+            )
+            for each in shown
+        ],
+        quiet="All alerts are out.",
+    )
+
+
 PROVIDERS: list[Provider] = [
     to_approve,
     to_publish,
@@ -251,6 +323,9 @@ PROVIDERS: list[Provider] = [
     parked_customers,
     quarantined_events,
     unpriced,
+    holds_about_to_expire,
+    failing_webhooks,
+    unsent_alerts,
 ]
 
 

@@ -96,6 +96,10 @@ class OtherScheduleAdmin(ModelAdmin):
 
 _LINKS: Final = (
     CustomerLink("Statements", "billing_statement_changelist", "customer__id__exact"),
+    CustomerLink("Jobs", "usage_job_changelist", "customer__id__exact"),
+    CustomerLink("Budgets", "plans_budget_changelist", "customer__id__exact"),
+    CustomerLink("Alerts", "billing_budgetalert_changelist", "customer__id__exact"),
+    CustomerLink("Webhooks", "billing_webhookendpoint_changelist", "customer__id__exact"),
     CustomerLink("Credit pools", "billing_creditpool_changelist", "customer__id__exact"),
     CustomerLink("Journal", "billing_ledgertransaction_changelist", "customer__id__exact"),
 )

@@ -31,6 +31,13 @@ NAVIGATION: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                 "billing_statement_changelist",
                 "billing.view_statement",
             ),
+            Entry("Budgets", "data_usage", "plans_budget_changelist", "plans.view_budget"),
+            Entry(
+                "Alerts",
+                "notifications",
+                "billing_budgetalert_changelist",
+                "billing.view_budgetalert",
+            ),
             Entry(
                 "Commitments",
                 "handshake",
@@ -82,6 +89,7 @@ NAVIGATION: tuple[tuple[str, tuple[Entry, ...]], ...] = (
     (
         "Usage",
         (
+            Entry("Jobs", "work", "usage_job_changelist", "usage.view_job"),
             Entry("Usage events", "bolt", "usage_event_changelist", "usage.view_event"),
             Entry(
                 "Quarantine",
@@ -95,6 +103,18 @@ NAVIGATION: tuple[tuple[str, tuple[Entry, ...]], ...] = (
     (
         "Operation",
         (
+            Entry(
+                "Webhooks",
+                "webhook",
+                "billing_webhookendpoint_changelist",
+                "billing.view_webhookendpoint",
+            ),
+            Entry(
+                "Webhook log",
+                "outbox",
+                "billing_webhookdelivery_changelist",
+                "billing.view_webhookdelivery",
+            ),
             Entry("API keys", "key", "usage_apikey_changelist", "usage.view_apikey"),
             Entry(
                 "Schedule",

@@ -1,21 +1,27 @@
-"""The billing side of the admin: statements, the journal, credit, dry runs, subscriptions."""
+"""The billing side of the admin: statements, credit, commitments, budgets, jobs, webhooks."""
 
 from billing.admin import (
+    budgets,
     commitments,
     dry_runs,
+    jobs,
     ledger,
     pools,
     requests,
     statements,
     subscriptions,
+    webhooks,
 )
 
 __all__ = [
+    "budgets",
     "commitments",
     "dry_runs",
+    "jobs",
     "ledger",
     "pools",
     "requests",
     "statements",
     "subscriptions",
+    "webhooks",
 ]

@@ -2,6 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
+from billing.api.budgets import CustomerBudgetView
 from billing.api.credit import BalanceView, GrantsView, JournalView
 from billing.api.estimates import EstimatesView
 from billing.api.jobs import (
@@ -18,6 +19,7 @@ from billing.api.spend import CustomerSpendView
 from billing.api.views import StatementsView, StatementView
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("customers/<str:key>/budget", CustomerBudgetView.as_view(), name="customer-budget"),
     path("statements/", StatementsView.as_view(), name="statements"),
     path("statements/<str:number>", StatementView.as_view(), name="statement"),
     path("customers/<str:key>/balance", BalanceView.as_view(), name="customer-balance"),

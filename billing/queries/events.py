@@ -4,11 +4,13 @@ import base64
 import binascii
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 import msgspec
 
 from billing.models import Statement, StatementLine
 from billing.queries.explained import ExplainedLine, cell_words
+from billing.queries.jobs import job_of_event
 from billing.queries.pages import Head, explained_line, head_of
 from billing.wording import Quantity, moment
 from plans.models import Workspace
@@ -30,6 +32,7 @@ class EventRow:
     received: str
     source: str
     event_id: str
+    job: UUID | None
     workspace: str
     dimensions: str
     value: Quantity | None
@@ -115,6 +118,7 @@ def _row(
         received=moment(event.recorded_at, zone=zone),
         source=event.source,
         event_id=event.event_id,
+        job=job_of_event(source=event.source, event_id=event.event_id),
         workspace=workspaces[event.workspace_id] if event.workspace_id else "",
         dimensions=cell_words(event.dimensions, meter=line.meter),
         value=None if value is None else Quantity(value, line.unit),

@@ -9,10 +9,12 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet, Sum
 
+from billing.queries.statements import finalised_of
 from billing.wording import Money, Quantity, moment
 from usage.models import Job, JobAttempt, JobStep, JobUsage
 
 PAGE: Final = 50
+JOBS_SOURCE: Final = "tollgate/jobs"
 DETAILS_MAX: Final = 200
 _OPEN: Final = frozenset({Job.State.ADMITTED, Job.State.RUNNING})
 _TONES: Final = {
@@ -123,7 +125,8 @@ class Report:
 class JobPage:
     """One job with its attempts, steps, usage and children; times are in the customer's zone.
 
-    ``with_children`` is what it and its children, at any depth, have come to or hold.
+    ``with_children`` is what it and its children, at any depth, have come to or hold;
+    ``statement`` is the number of the finalised one whose period holds its end, "" where none is.
     """
 
     row: JobRow
@@ -134,6 +137,7 @@ class JobPage:
     children: Sequence[JobRow]
     children_left_out: bool
     with_children: Money | None
+    statement: str
     attempts: Sequence[Attempt]
     steps: Sequence[Step]
     reports: Sequence[Report]
@@ -174,6 +178,7 @@ def job_page(job: Job) -> JobPage:
         children=[row_of(child) for child in children[:DETAILS_MAX]],
         children_left_out=len(children) > DETAILS_MAX,
         with_children=Money(_rolled_up(job), currency) if children else None,
+        statement=_statement_of(job),
         attempts=[_attempt(each, zone=zone) for each in attempts],
         steps=[_step(each, zone=zone) for each in steps],
         reports=[_report(each, zone=zone) for each in usage],
@@ -268,6 +273,25 @@ def _facts(job: Job) -> list[tuple[str, str]]:
         said.append(("Failed", job.get_cause_display().lower()))
     said += [(name, str(text)) for name, text in job.dimensions.items()]
     return said
+
+
+def _statement_of(job: Job) -> str:
+    if job.ended_at is None:
+        return ""
+    found = finalised_of(customer=job.customer).filter(
+        period_start__lte=job.ended_at, period_end__gt=job.ended_at
+    )
+    return found.values_list("number", flat=True).first() or ""
+
+
+def job_of_event(*, source: str, event_id: str) -> UUID | None:
+    """Return the id of the job that an event is of; None for any other event."""
+    if source != JOBS_SOURCE:
+        return None
+    try:
+        return UUID(event_id.partition(":")[0])
+    except ValueError:
+        return None
 
 
 def _rolled_up(job: Job) -> Decimal:
