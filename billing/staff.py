@@ -46,7 +46,7 @@ ROLES: Final = (
             "plans.add_matrixrate plans.change_matrixrate plans.delete_matrixrate",
             "plans.add_subscription plans.change_subscription",
             "billing.add_dryrun",
-            "usage.change_quarantinedevent",
+            "usage.change_quarantinedevent usage.review_outcome",
         ),
     ),
     Role(
@@ -55,6 +55,7 @@ ROLES: Final = (
         may=(
             "plans.publish_planversion",
             "billing.finalise_statement",
+            "usage.review_outcome usage.decide_outcome",
             "billing.add_dryrun",
             "billing.add_unitofaccount billing.add_creditpool billing.add_creditgrant",
             "billing.change_unitofaccount billing.approve_creditrequest",

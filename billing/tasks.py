@@ -7,6 +7,7 @@ stops at its time limit with work left sends itself again.
 from datetime import timedelta
 
 from celery import shared_task
+from django.conf import settings
 from django.utils import timezone
 
 from billing import runs
@@ -20,6 +21,7 @@ from billing.jobs.sweeping import PAGE, expire_silent
 from billing.ledger.checks import check_ledger
 from billing.locks import Scope
 from billing.models import Statement
+from billing.outcome_links import note_due_requests, send_noted_requests
 from billing.spend import sweeping
 from billing.statements.opening import open_statements
 from billing.statements.verify import Difference, verify_statements
@@ -135,6 +137,14 @@ def check_the_ledger() -> None:
 
 class LedgerFaulty(Exception):
     """The ledger does not add up; ``check_ledger`` lists all."""
+
+
+@shared_task
+def ask_for_verification() -> None:
+    """Send customers a link to the outcomes that came since they were last asked."""
+    now = timezone.now()
+    note_due_requests(now=now)
+    send_noted_requests(base=settings.PUBLIC_URL, now=now)
 
 
 @shared_task
