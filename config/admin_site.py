@@ -77,6 +77,7 @@ NAVIGATION: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         "Usage",
         (
             Entry("Outcomes", "task_alt", "usage_outcome_changelist", "usage.view_outcome"),
+            Entry("Outcome report", "monitoring", "billing_outcome_report", "usage.view_outcome"),
             Entry("Usage events", "bolt", "usage_event_changelist", "usage.view_event"),
             Entry(
                 "Quarantine",

@@ -50,7 +50,7 @@ def test_a_customer_sees_and_decides_its_own(world, client, django_user_model):
     assert client.get("/portal/outcomes/").status_code == 302
     client.force_login(django_user_model.objects.get(username="acme"))
     text = shown(client)
-    assert "3 pending, unbilled: 30.00 USD expected." in text
+    assert "3 pending, unbilled: $30.00 expected." in text
     assert "Resolutions, x" not in text
 
     assert act(client, "a", "verify").status_code == 302
@@ -59,8 +59,8 @@ def test_a_customer_sees_and_decides_its_own(world, client, django_user_model):
     assert act(client, "b", "reject", reason="Reopened.").status_code == 302
     assert act(client, "a", "dispute", reason="Not so.").status_code == 302
     text = shown(client)
-    assert "1 pending, unbilled: 10.00 USD expected." in text
-    assert "1 disputed, contested: 10.00 USD." in text
+    assert "1 pending, unbilled: $10.00 expected." in text
+    assert "1 disputed, contested: $10.00." in text
     assert act(client, "x", "verify").status_code == 404
     assert act(client, "a", "uphold", reason="Mine.").status_code == 404
     assert [outcome(key).state for key in "abcx"] == ["disputed", "rejected", "pending", "pending"]
