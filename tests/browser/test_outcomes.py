@@ -24,13 +24,13 @@ def plan(clean_usage):
 def test_a_contract_is_typed_tried_and_saved(plan, staff, signed_in_page, screenshot):
     page = signed_in_page(staff("Finance editor"))
     page.goto("/admin/plans/outcomecontract/add/")
-    for label, text in (
-        ("Key", "leads"), ("Name", "Qualified leads"), ("What is counted, in the plural", "leads"),
-        ("Evidence", "score: number"), ("What counts as a success", "speed > 5"),
-        ("Amount for each outcome", "40"), ("Risk premium, percent", "18"),
-        ("Examples", "score=7\nscore=3"),
+    for name, text in (
+        ("key", "leads"), ("name", "Qualified leads"), ("unit", "leads"),
+        ("evidence", "score: number"), ("success", "speed > 5"),
+        ("amount", "40"), ("risk_premium_percent", "18"),
+        ("examples", "score=7\nscore=3"),
     ):  # fmt: skip
-        page.get_by_label(label, exact=True).or_(page.get_by_label(f"{label} *")).first.fill(text)
+        page.locator(f"#id_{name}").fill(text)
     page.locator("#id_plan").select_option(label="Plan")
     problem = page.get_by_role("alert")
     expect(problem).to_contain_text("At character 1: there is no evidence field “speed”")
