@@ -141,7 +141,9 @@ class LedgerFaulty(Exception):
 
 @shared_task
 def ask_for_verification() -> None:
-    """Send customers a link to the outcomes that came since they were last asked."""
+    """Send customers a link to outcomes that came since they were last asked; none without URL."""
+    if not settings.PUBLIC_URL:
+        return
     now = timezone.now()
     note_due_requests(now=now)
     send_noted_requests(base=settings.PUBLIC_URL, now=now)

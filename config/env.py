@@ -44,7 +44,6 @@ class Environment:
     database_url: str | None
     database_pool: int
     broker_url: str | None
-    public_url: str | None
     email_url: str
     email_from: str
     public_url: str
@@ -85,7 +84,6 @@ def read_environment(*, values: Mapping[str, str], project_dir: Path) -> Environ
         database_url=_read(values, "DATABASE_URL", _database_url, default=None),
         database_pool=_read(values, "DATABASE_POOL", _pool_size, default=0),
         broker_url=_read(values, "BROKER_URL", _broker_url, default=None),
-        public_url=_read(values, "PUBLIC_URL", _public_url, default=None),
         email_url=_read(values, "EMAIL_URL", _email_url, default="consolemail://"),
         email_from=_read(values, "EMAIL_FROM", _sender, default="Tollgate <tollgate@localhost>"),
         public_url=_read(values, "PUBLIC_URL", _origin, default=""),
@@ -131,15 +129,6 @@ def _boolean(found: str) -> bool:
     if found.lower() in _FALSE:
         return False
     raise ValueError(f"is {found!r}, which is neither true nor false. Set it to true or false.")
-
-
-def _public_url(found: str) -> str:
-    parts = urlsplit(found)
-    if parts.scheme not in ("http", "https") or not parts.netloc or parts.path not in ("", "/"):
-        raise ValueError(
-            f"is {found!r}. Set it to where people reach this: https://billing.example.com."
-        )
-    return found.rstrip("/")
 
 
 def _port(found: str) -> int:

@@ -137,10 +137,6 @@ LOGIN_URL = "/portal/login/"
 
 # Mail -----------------------------------------------------------------------------------------
 
-# Where links in e-mails lead.
-PUBLIC_URL = ENVIRONMENT.public_url or (
-    f"https://{ALLOWED_HOSTS[0].lstrip('.')}" if IS_SECURE else "http://127.0.0.1:8000"
-)
 globals().update(environ.Env.email_url_config(ENVIRONMENT.email_url))
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = ENVIRONMENT.email_from
 EMAIL_TIMEOUT = 20

@@ -23,7 +23,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ('django_celery_beat', '0019_alter_periodictasks_options'),
         ('usage', '0010_outcomes'),
-        ('billing', '0012_credit_schedule'),
+        ('billing', '0026_alerts_and_webhooks'),
         ('plans', '0011_outcome_contract_rules'),
     ]
 

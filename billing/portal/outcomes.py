@@ -1,5 +1,6 @@
 """The customers' pages of outcomes: in the portal, and behind a signed link in an e-mail."""
 
+from datetime import datetime
 from typing import Any
 
 from django.core import signing
@@ -54,6 +55,11 @@ def answered(request: HttpRequest, token: str, outcome_id: int, action: str) -> 
     return _asked(request, token, link, problem=problem)
 
 
+def _now(customer: Customer) -> datetime:
+    """Return the time at which a customer stands: the real one, or its test clock's."""
+    return customer.clock_at or timezone.now()
+
+
 def _read(token: str) -> Asked:
     try:
         return read_link(token)
@@ -65,13 +71,14 @@ def _take(
     request: HttpRequest, customer_id: int, outcome_id: int, action: str, actor: Actor
 ) -> str:
     """Take the step; return why it was refused, or ""."""
-    outcome = Outcome.objects.filter(pk=outcome_id, customer_id=customer_id).first()
+    rows = Outcome.objects.filter(pk=outcome_id, customer_id=customer_id)
+    outcome = rows.select_related("customer").first()
     if outcome is None or action not in _ACTIONS:
         raise Http404
     try:
         take_step(
             outcome=outcome, action=_ACTIONS[action], actor=actor,
-            reason=request.POST.get("reason", ""), now=timezone.now(),
+            reason=request.POST.get("reason", ""), now=_now(outcome.customer),
         )  # fmt: skip
     except OperationError as refusal:
         return refusal.message
@@ -82,7 +89,7 @@ def _listed(request: HttpRequest, customer: Customer, *, problem: str = "") -> H
     after = request.GET.get("after", "")
     if after and not (after.isascii() and after.isdigit() and len(after) < 19):
         raise Http404
-    found = outcome_list(customer=customer, now=timezone.now(), after=int(after) if after else None)
+    found = outcome_list(customer=customer, now=_now(customer), after=int(after) if after else None)
     context = {
         "customer_name": customer.name, "zone": customer.time_zone, "section": "outcomes",
         "list": found, "rows": found.rows, "problem": problem,

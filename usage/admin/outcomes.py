@@ -157,7 +157,7 @@ class OutcomeAdmin(HouseAdmin):
             by: Any = request.user
             row = take_step(
                 outcome=outcome, action=action, actor=Actor(StepVia.STAFF, by=by),
-                reason=cleaned["reason"], now=timezone.now(),
+                reason=cleaned["reason"], now=outcome.customer.clock_at or timezone.now(),
             )  # fmt: skip
             return f"“{row.key}” of {outcome.customer.name} is {OutcomeState(row.state).label}."
 
