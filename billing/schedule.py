@@ -84,6 +84,12 @@ ENTRIES = (
         crontab=(("hour", "3"), ("minute", "30")),
     ),
     Entry(
+        name="Ask for verification",
+        task="billing.tasks.ask_for_verification",
+        description="Sends customers a link to the outcomes that wait for their word.",
+        every_minutes=60,
+    ),
+    Entry(
         name="Verify statements",
         task="billing.tasks.verify",
         description="Builds all finalised statements again from their facts and compares.",

@@ -48,7 +48,7 @@ ROLES: Final = (
             "plans.add_commitment plans.change_commitment plans.delete_commitment",
             "plans.change_budget",
             "billing.add_dryrun",
-            "usage.change_quarantinedevent",
+            "usage.change_quarantinedevent usage.review_outcome",
         ),
     ),
     Role(
@@ -58,6 +58,7 @@ ROLES: Final = (
             "plans.publish_planversion",
             "plans.approve_commitment",
             "billing.finalise_statement",
+            "usage.review_outcome usage.decide_outcome",
             "billing.add_dryrun",
             "billing.add_unitofaccount billing.add_creditpool billing.add_creditgrant",
             "billing.change_unitofaccount billing.approve_creditrequest",

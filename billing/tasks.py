@@ -7,6 +7,7 @@ stops at its time limit with work left sends itself again.
 from datetime import timedelta
 
 from celery import shared_task
+from django.conf import settings
 from django.utils import timezone
 
 from billing import runs
@@ -21,6 +22,7 @@ from billing.jobs.sweeping import PAGE, expire_silent
 from billing.ledger.checks import check_ledger
 from billing.locks import Scope
 from billing.models import Statement
+from billing.outcome_links import note_due_requests, send_noted_requests
 from billing.spend import sweeping
 from billing.spend.rating import rate_spend
 from billing.statements.opening import open_statements
@@ -160,6 +162,16 @@ def check_the_ledger() -> None:
 
 class LedgerFaulty(Exception):
     """The ledger does not add up; ``check_ledger`` lists all."""
+
+
+@shared_task
+def ask_for_verification() -> None:
+    """Send customers a link to outcomes that came since they were last asked; none without URL."""
+    if not settings.PUBLIC_URL:
+        return
+    now = timezone.now()
+    note_due_requests(now=now)
+    send_noted_requests(base=settings.PUBLIC_URL, now=now)
 
 
 @shared_task

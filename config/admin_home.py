@@ -28,7 +28,8 @@ from plans.reviews import (
     drafts_waiting,
     sent_back_to,
 )
-from usage.models import QuarantinedEvent
+from usage.models import Outcome, QuarantinedEvent
+from usage.outcome_queries import awaiting_reviewer, open_disputes
 
 _SHOWN: Final = 5
 _COUNTED: Final = 50
@@ -313,6 +314,41 @@ def unsent_alerts(request: HttpRequest) -> WorkQueue | None:
     )
 
 
+def outcomes_to_verify(request: HttpRequest) -> WorkQueue | None:
+    """Return the outcomes that a reviewer must look at, those due first on top."""
+    if not request.user.has_perm("usage.review_outcome"):
+        return None
+    shown, counted = _first(awaiting_reviewer()[: _COUNTED + 1])
+    return WorkQueue(
+        title="Outcomes to verify",
+        counted=counted,
+        link=_link("usage_outcome_changelist", "state__exact=pending"),
+        rows=[_outcome_row(each, until=each.verify_by) for each in shown],
+    )
+
+
+def disputes(request: HttpRequest) -> WorkQueue | None:
+    """Return the disputes that finance must decide."""
+    if not request.user.has_perm("usage.decide_outcome"):
+        return None
+    shown, counted = _first(open_disputes()[: _COUNTED + 1])
+    return WorkQueue(
+        title="Disputes to decide",
+        counted=counted,
+        link=_link("usage_outcome_changelist", "state__exact=disputed"),
+        rows=[_outcome_row(each, until=None) for each in shown],
+    )
+
+
+def _outcome_row(outcome: Outcome, *, until: datetime | None) -> Row:
+    said = f"{outcome.customer.name}, of {_day(outcome.happened_at)}"
+    return Row(
+        title=f"{outcome.contract.name}, “{outcome.key}”",
+        detail=said + (f", until {_day(until)}" if until else ""),
+        link=_link("usage_outcome_change", pk=outcome.pk),
+    )
+
+
 PROVIDERS: list[Provider] = [
     to_approve,
     to_publish,
@@ -321,6 +357,8 @@ PROVIDERS: list[Provider] = [
     statements_to_review,
     credit_to_approve,
     parked_customers,
+    outcomes_to_verify,
+    disputes,
     quarantined_events,
     unpriced,
     holds_about_to_expire,

@@ -76,6 +76,12 @@ NAVIGATION: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry("Plans", "sell", "plans_plan_changelist", "plans.view_plan"),
             Entry("Versions", "history", "plans_planversion_changelist", "plans.view_planversion"),
             Entry("Dry runs", "science", "billing_dryrun_changelist", "billing.view_dryrun"),
+            Entry(
+                "Outcome contracts",
+                "handshake",
+                "plans_outcomecontract_changelist",
+                "plans.view_outcomecontract",
+            ),
             Entry("Meters", "speed", "plans_meter_changelist", "plans.view_meter"),
             Entry("Features", "extension", "plans_feature_changelist", "plans.view_feature"),
             Entry(
@@ -90,6 +96,8 @@ NAVIGATION: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         "Usage",
         (
             Entry("Jobs", "work", "usage_job_changelist", "usage.view_job"),
+            Entry("Outcomes", "task_alt", "usage_outcome_changelist", "usage.view_outcome"),
+            Entry("Outcome report", "monitoring", "billing_outcome_report", "usage.view_outcome"),
             Entry("Usage events", "bolt", "usage_event_changelist", "usage.view_event"),
             Entry(
                 "Quarantine",

@@ -49,6 +49,7 @@ class Owner(NamedTuple):
     workspace_id: int | None
     zone: str
     currency: str
+    clock_at: datetime | None = None
 
 
 class Subscribed(NamedTuple):
@@ -131,12 +132,19 @@ def text_fault(claim: Claim) -> Fault | None:
     return None
 
 
+def zone_fault(claim: Claim) -> Fault | None:
+    """Return the time that has no offset, or None."""
+    for name in ("happened_at", "claimed_at"):
+        at = getattr(claim, name)
+        if at is not None and at.tzinfo is None:
+            return Fault("invalid_time", f"“{name}” needs its offset, such as Z.", name)
+    return None
+
+
 def time_fault(claim: Claim, *, now: datetime, oldest: datetime) -> Fault | None:
     """Return what is wrong with a claim's times, or None. Nothing lies ahead."""
     claimed_at = claim.claimed_at or now
     for name, at in (("happened_at", claim.happened_at), ("claimed_at", claimed_at)):
-        if at.tzinfo is None:
-            return Fault("invalid_time", f"“{name}” needs its offset, such as Z.", name)
         if not oldest <= at <= now:
             return Fault("time_out_of_range", f"“{name}” must lie in the past.", name)
     if claimed_at < claim.happened_at:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from django.db.models import Q, QuerySet
+
 from usage.models import Outcome, OutcomeStep
 from usage.outcome_amounts import Amount, amounts
 
@@ -27,7 +29,7 @@ class OutcomePage:
 
 def outcome_by_id(outcome_id: int) -> Outcome:
     """Return an outcome with its contract and customer. Raises UnknownOutcome."""
-    rows = Outcome.objects.select_related("contract", "version", "customer", "workspace")
+    rows = Outcome.objects.select_related("contract", "version__contract", "customer", "workspace")
     found = rows.filter(pk=outcome_id).first()
     if found is None:
         raise UnknownOutcome(f"There is no outcome {outcome_id}.")
@@ -58,3 +60,16 @@ def plain_value(value: Decimal) -> str:
     """Return a number as text, without the zeros that its column pads it with."""
     written = f"{value:f}"
     return written.rstrip("0").rstrip(".") if "." in written else written
+
+
+def awaiting_reviewer() -> "QuerySet[Outcome]":
+    """Return the pending outcomes that a reviewer decides, those due first on top."""
+    by = "version__content__verification__by"
+    rows = Outcome.objects.filter(Q(**{by: "reviewer"}) | Q(is_sampled=True), state="pending")
+    return rows.select_related("contract", "customer").order_by("verify_by", "id")
+
+
+def open_disputes() -> "QuerySet[Outcome]":
+    """Return the disputed outcomes, the oldest first."""
+    rows = Outcome.objects.filter(state="disputed")
+    return rows.select_related("contract", "customer").order_by("id")

@@ -77,11 +77,11 @@ SELECT * FROM moved ORDER BY id
 # Releases what was held back; the columns of `Moved`. A dispute that is not decided holds it.
 RELEASE_OUTCOMES = """
 WITH due AS (
-    SELECT o.id FROM usage_outcome o
-    WHERE o.release_at <= %(now)s AND o.released_at IS NULL
+    SELECT o.id FROM usage_outcome o JOIN plans_customer c ON c.id = o.customer_id
+    WHERE o.release_at <= coalesce(c.clock_at, %(now)s) AND o.released_at IS NULL
         AND o.state IN ('verified', 'dismissed')
         AND (%(customers)s::bigint[] IS NULL OR o.customer_id = ANY(%(customers)s))
-    ORDER BY o.release_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+    ORDER BY o.release_at LIMIT %(limit)s FOR UPDATE OF o SKIP LOCKED
 ),
 moved AS (
     UPDATE usage_outcome o SET released_at = %(now)s, steps = o.steps + 1

@@ -3,6 +3,7 @@ from billing.models.credit_use import CreditDraw, CreditPurchase, CreditSweep
 from billing.models.credits import CreditGrant, CreditPool, Hold, HoldSlice
 from billing.models.dry_runs import DryRun, DryRunResult
 from billing.models.ledger import LedgerAccount, LedgerEntry, LedgerTransaction, UnitOfAccount
+from billing.models.outcomes import OutcomeRequest
 from billing.models.requests import CreditRequest
 from billing.models.spend import Spend, SpendSweep
 from billing.models.statements import Statement, StatementLine
@@ -30,6 +31,7 @@ __all__ = [
     "LedgerAccount",
     "LedgerEntry",
     "LedgerTransaction",
+    "OutcomeRequest",
     "Spend",
     "SpendDay",
     "SpendSweep",

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from billing.portal import job_views, login, spend_views, views
+from billing.portal import job_views, login, outcomes, spend_views, views
 
 app_name = "portal"
 
@@ -17,6 +17,12 @@ urlpatterns = [
     path("statements/", views.statements, name="statements"),
     path("statements/<str:number>/", views.statement, name="statement"),
     path("statements/<str:number>/lines/<int:position>/events/", views.line_events, name="events"),
+    path("outcomes/", outcomes.outcomes, name="outcomes"),
+    path("outcomes/<int:outcome_id>/<str:action>/", outcomes.take, name="outcome-step"),
+    path("verify/<str:token>/", outcomes.asked, name="verify"),
+    path(
+        "verify/<str:token>/<int:outcome_id>/<str:action>/", outcomes.answered, name="verify-step"
+    ),
     path("login/", login.sign_in, name="login"),
     path("logout/", login.sign_out, name="logout"),
 ]

@@ -1,5 +1,5 @@
 """The plans side of the admin: customers, meters, plans, their versions and prices."""
 
-from plans.admin import customers, features, meters, plans, versions
+from plans.admin import contracts, customers, features, meters, plans, versions
 
-__all__ = ["customers", "features", "meters", "plans", "versions"]
+__all__ = ["contracts", "customers", "features", "meters", "plans", "versions"]

@@ -236,3 +236,24 @@ def test_the_rate_of_a_sample_is_applied_to_the_rest(world: World) -> None:
     assert list(states().values()).count("verified") == verified
     world.close(now=at(2025, 11, 4))
     assert world.lines(world.statements()[0])[1] == ("Resolutions", verified, D(10 * verified))
+
+
+def test_the_report_of_a_month_says_what_became_of_its_outcomes(world: World, staff, client):
+    """5 claimed: 3 verified a day later, of which 1 reversed; 1 rejected; 1 not decided."""
+    plan = on_plan(world)
+    contract(plan=plan, verification=BY_CUSTOMER, dispute_days=60)
+    keys = names("o", 5)
+    claim(*keys, at=at(2025, 10, 20))
+    step("verify", *keys[:3], now=at(2025, 10, 21))
+    step("reject", keys[3], now=at(2025, 11, 2))
+    world.close(now=at(2025, 11, 4))
+    step("reverse", keys[0], now=at(2025, 11, 10))
+    world.close(now=at(2025, 12, 4))
+    client.force_login(staff("Support"))
+    answer = client.get("/admin/billing/outcomerequest/report.csv?month=2025-10")
+    assert answer.content.decode().splitlines()[1] == (
+        "support,acme,5,2,1,1,1,0,50.0,1.0,20.00,10.00,20.00,USD"
+    )
+    text = client.get("/admin/billing/outcomerequest/report/?month=2025-10").content.decode()
+    assert "50.0%" in text
+    assert client.get("/admin/billing/outcomerequest/report/?month=2025-09").status_code == 200

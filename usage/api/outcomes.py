@@ -115,13 +115,14 @@ class OutcomeStepView(APIView):
         """Take the step of the address."""
         asked = StepSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
+        outcome = outcome_by_id(outcome_id)
         take_step(
-            outcome=outcome_by_id(outcome_id),
+            outcome=outcome,
             action=self.action,
             actor=Actor(StepVia.API, who=_who(request)),
             reason=asked.validated_data["reason"],
             at=asked.validated_data["at"],
-            now=timezone.now(),
+            now=outcome.customer.clock_at or timezone.now(),
         )
         return Response(_as_json(outcome_page(outcome_id)))
 

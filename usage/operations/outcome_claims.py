@@ -30,6 +30,7 @@ from usage.outcome_claims import (
     take,
     text_fault,
     time_fault,
+    zone_fault,
 )
 
 CLAIMS_MAX: Final = 1000
@@ -83,10 +84,9 @@ def claim_outcomes(claims: Sequence[Claim], *, who: str = "", now: datetime) -> 
 def _sort_out(
     claims: Sequence[Claim], *, now: datetime
 ) -> tuple[dict[int, Taken], dict[int, Fault]]:
-    oldest = accepted_span(now=now).oldest
     faults = {}
     for place, claim in enumerate(claims):
-        fault = text_fault(claim) or time_fault(claim, now=now, oldest=oldest)
+        fault = text_fault(claim) or zone_fault(claim)
         if fault is not None:
             faults[place] = fault
     sound = [(place, claim) for place, claim in enumerate(claims) if place not in faults]
@@ -118,17 +118,26 @@ def _take(
     if contract is None:
         said = f"There is no published contract “{claim.contract}”."
         return Fault("unknown_contract", said, "contract")
+    now = owner.clock_at or now
+    fault = time_fault(claim, now=now, oldest=accepted_span(now=now).oldest)
+    if fault is not None:
+        return fault
     subscribed = held.get(owner.customer_id, [])
     return take(claim, owner=owner, contract=contract, subscribed=subscribed, now=now)
 
 
 def _owners(keys: set[str]) -> dict[str, Owner]:
     rows = Subject.objects.filter(key__in=keys).values_list(
-        "key", "customer_id", "workspace_id", "customer__time_zone", "customer__currency"
+        "key",
+        "customer_id",
+        "workspace_id",
+        "customer__time_zone",
+        "customer__currency",
+        "customer__clock_at",
     )
     return {
-        key: Owner(customer, workspace, zone, currency)
-        for key, customer, workspace, zone, currency in rows
+        key: Owner(customer, workspace, zone, currency, clock_at)
+        for key, customer, workspace, zone, currency, clock_at in rows
     }
 
 

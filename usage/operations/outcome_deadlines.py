@@ -19,12 +19,14 @@ GRACE: Final = timedelta(minutes=15)
 
 _DUE = """
 SELECT o.id, o.version_id, o.customer_id, o.key, o.verify_by, o.is_sampled,
-    date_trunc('month', o.happened_at AT TIME ZONE c.time_zone)::date
+    date_trunc('month', o.happened_at AT TIME ZONE c.time_zone)::date,
+    coalesce(c.clock_at, %(now)s)
 FROM usage_outcome o JOIN plans_customer c ON c.id = o.customer_id
-WHERE o.state = 'pending' AND o.verify_by <= %(now)s
-    AND (o.recorded_at <= %(recorded)s OR o.customer_id = ANY(%(customers)s))
+WHERE o.state = 'pending' AND o.verify_by <= coalesce(c.clock_at, %(now)s)
+    AND (c.clock_at IS NOT NULL OR o.recorded_at <= %(recorded)s
+        OR o.customer_id = ANY(%(customers)s))
     AND (%(all)s OR o.customer_id = ANY(%(customers)s))
-ORDER BY o.version_id, o.customer_id, 7, o.id LIMIT %(limit)s
+ORDER BY 8, o.version_id, o.customer_id, 7, o.id LIMIT %(limit)s
 """
 # Of a contract version, a customer and a month: how many of the sample were verified and rejected,
 # and how many of the rest. What is rejected by the contract's own conditions was no part of it.
@@ -48,6 +50,7 @@ class _Due(NamedTuple):
     verify_by: datetime
     is_sampled: bool
     month: date
+    now: datetime
 
 
 class SettleReport(NamedTuple):
@@ -80,17 +83,23 @@ def _decide_due(customers: Sequence[int] | None, *, now: datetime) -> int:
         )  # fmt: skip
         due = [_Due(*row) for row in cursor.fetchall()]
     versions = load_versions({each.version for each in due})
-    # The sample's silence first: the rate rests on it.
+    for at, same in groupby(due, key=lambda each: each.now):
+        _decide(list(same), versions, now=at)
+    return len(due)
+
+
+def _decide(due: Sequence[_Due], versions: dict[int, Version], *, now: datetime) -> None:
+    """Decide what is due at one time. The sample's silence first: the rate rests on it."""
     rest = [each for each in due if _is_rest(each, versions)]
     for each in _in_chunks([one for one in due if not _is_rest(one, versions)]):
         said = {one.id: versions[one.version].terms.verification.silence for one in each}
         for what in ("verified", "rejected"):
             _apply([one.id for one in each if said[one.id] == what], what, StepVia.SILENCE, now=now)
-    for _, group in groupby(rest, key=lambda one: (one.version, one.customer, one.month)):
-        group_ = list(group)
-        silence = versions[group_[0].version].terms.verification.silence
-        _apply_rate(group_, contract=versions[group_[0].version].contract, silence=silence, now=now)
-    return len(due)
+    for _, same in groupby(rest, key=lambda one: (one.version, one.customer, one.month)):
+        group = list(same)
+        version = versions[group[0].version]
+        silence = version.terms.verification.silence
+        _apply_rate(group, contract=version.contract, silence=silence, now=now)
 
 
 def _is_rest(due: _Due, versions: dict[int, Version]) -> bool:
