@@ -33,6 +33,7 @@ from plans.operations.versions import add_prices, create_plan, start_version
 from plans.terms import PriceRows
 
 FILE = "genai_jobs.csv"
+METER = "render-seconds"
 MONTHS_START = datetime(2024, 11, 1, tzinfo=UTC)
 GPU_HOUR = Decimal(3)
 INPAINTING_HOUR = Decimal("4.50")
@@ -140,7 +141,7 @@ def _compare(
     if found.comparable < COMPARABLE_LEAST:
         return
     standing = standing_of(customer=customer, at=job.asked_at, spend=spend)
-    used = Used("gpu-seconds", (job.kind,), job.seconds)
+    used = Used(METER, (job.kind,), job.seconds)
     actual = money(amounts_at_margin(standing, quantities=[used]))
     side = "below" if actual < found.low else "above" if actual > found.high else "inside"
     done.found[side] += 1
@@ -149,7 +150,7 @@ def _compare(
 
 def _make_world(jobs: list[TracedJob]) -> tuple[dict[str, Customer], dict[str, JobClass]]:
     meter = define_meter(
-        key="gpu-seconds", name="GPU time", event_type="render", aggregation="sum",
+        key=METER, name="GPU time", event_type="render", aggregation="sum",
         value_property="seconds", dimensions=["kind"], unit="s",
     )  # fmt: skip
     plan = create_plan(key="trace", name="Trace")
@@ -186,7 +187,7 @@ FROM unnest(%(ids)s::uuid[], %(customers)s::bigint[], %(classes)s::bigint[], %(s
 _QUANTITIES = """
 INSERT INTO usage_jobquantity (job_id, customer_id, job_class_id, meter, dimensions, quantity,
     per_input, ended_at)
-SELECT j.id, j.customer_id, j.job_class_id, 'gpu-seconds', jsonb_build_array(q.kind), q.seconds,
+SELECT j.id, j.customer_id, j.job_class_id, %(meter)s, jsonb_build_array(q.kind), q.seconds,
     q.seconds / j.input_size, j.ended_at
 FROM unnest(%(ids)s::uuid[], %(kinds)s::text[], %(seconds)s::numeric[]) AS q (id, kind, seconds)
 JOIN usage_job j ON j.public_id = q.id
@@ -215,6 +216,7 @@ def _store(
             _QUANTITIES,
             {
                 "ids": ids,
+                "meter": METER,
                 "kinds": [job.kind for job in jobs],
                 "seconds": [job.seconds for job in jobs],
             },

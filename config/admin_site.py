@@ -31,6 +31,7 @@ NAVIGATION: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                 "billing_statement_changelist",
                 "billing.view_statement",
             ),
+            Entry("Spend so far", "payments", "billing_spend_changelist", "billing.view_spend"),
             Entry(
                 "Credit pools",
                 "savings",
