@@ -10,7 +10,7 @@ from django.utils import timezone
 from billing.models import Spend
 from billing.queries.accuracy import ClassAccuracy, accuracy_by_class
 from plans.models import Customer, JobClass
-from tests.fixtures.jobs import finished_job
+from tests.fixtures.finished_jobs import finished_job
 from usage.models import Job
 
 pytestmark = pytest.mark.django_db
