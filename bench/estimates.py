@@ -84,12 +84,12 @@ def _rate(numbers: list[int], *, now: datetime) -> None:
 _JOBS = """
 INSERT INTO usage_job (public_id, customer_id, key, request_digest, job_class_id, service_class,
     input_size, dimensions, state, cause, reason, estimate_low, estimate_expected, estimate_high,
-    estimate_basis, estimate_comparable, held, admitted_at, silent_at, ended_at, settled_at,
-    rated_at)
+    estimate_basis, estimate_comparable, held, held_quantities, reported,
+    service_credit, admitted_at, silent_at, ended_at, settled_at, rated_at)
 SELECT gen_random_uuid(), c.id, 'job-' || n, '', (%(classes)s::bigint[])[1 + n %% %(count)s], '',
     500 + (hashint8extended(n, 4) & 511),
     jsonb_build_object('class', (%(values)s::text[])[1 + n %% 3]),
-    'succeeded', '', '', 1, 2, 3, 'customer', 20, 0, t.at, t.at, t.at, t.at, t.at
+    'succeeded', '', '', 1, 2, 3, 'customer', 20, 0, '[]', '{}', 0, t.at, t.at, t.at, t.at, t.at
 FROM generate_series(1, %(jobs)s) AS n
 JOIN (SELECT id, row_number() OVER (ORDER BY id) - 1 AS number FROM plans_customer) AS c
     ON c.number = (hashint8extended(n, 3) & 2147483647) %% %(customers)s

@@ -176,9 +176,10 @@ def _make_world(jobs: list[TracedJob]) -> tuple[dict[str, Customer], dict[str, J
 _JOBS = """
 INSERT INTO usage_job (public_id, customer_id, key, request_digest, job_class_id, service_class,
     input_size, dimensions, state, cause, reason, estimate_low, estimate_expected, estimate_high,
-    estimate_basis, estimate_comparable, held, admitted_at, silent_at, ended_at, settled_at)
+    estimate_basis, estimate_comparable, held, held_quantities, reported,
+    service_credit, admitted_at, silent_at, ended_at, settled_at)
 SELECT j.id, j.customer, j.id::text, '', j.class, '', j.steps,
-    jsonb_build_object('model', j.model), 'succeeded', '', '', 0, 0, 0, '', 0, 0,
+    jsonb_build_object('model', j.model), 'succeeded', '', '', 0, 0, 0, '', 0, 0, '[]', '{}', 0,
     j.asked, j.asked, j.ended, j.ended
 FROM unnest(%(ids)s::uuid[], %(customers)s::bigint[], %(classes)s::bigint[], %(steps)s::numeric[],
     %(models)s::text[], %(asked)s::timestamptz[], %(ended)s::timestamptz[])
