@@ -44,6 +44,7 @@ NAVIGATION: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                 "plans_commitment_changelist",
                 "plans.view_commitment",
             ),
+            Entry("Spend so far", "payments", "billing_spend_changelist", "billing.view_spend"),
             Entry(
                 "Credit pools",
                 "savings",

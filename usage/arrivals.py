@@ -1,5 +1,7 @@
 """Whose usage came since a horizon."""
 
+from collections.abc import Collection
+from datetime import datetime
 from typing import NamedTuple
 
 from django.db import connection
@@ -26,3 +28,19 @@ def customers_with_usage(*, since: int, limit: int) -> list[Arrival]:
     with connection.cursor() as cursor:
         cursor.execute(_SINCE, [since, limit])
         return [Arrival(*row) for row in cursor.fetchall()]
+
+
+_AHEAD = """
+SELECT customer_id, min("time") FROM usage_event
+WHERE customer_id = ANY(%s) AND "time" >= %s GROUP BY customer_id
+"""
+
+
+def first_usage_ahead(*, customer_ids: Collection[int], of: datetime) -> dict[int, datetime]:
+    """Return when the first usage at or after an instant is, of the customers that have any.
+
+    Senders' clocks run ahead, and usage is stored while a reading up to its instant is made.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_AHEAD, [list(customer_ids), of])
+        return dict(cursor.fetchall())

@@ -67,11 +67,14 @@ def ends_of(values: Sequence[Decimal]) -> Range:
 
 
 def percentile(ordered: Sequence[Decimal], share: Decimal) -> Decimal:
-    """Return a percentile of values in order, between two of them in proportion.
+    """Return the value below which the next one falls with the probability of the share.
 
-    As PostgreSQL's percentile_cont.
+    Of n values in order that is the one at (n + 1) times the share, between two in proportion, and
+    never beyond the first or the last (Hyndman and Fan's sixth kind; a spreadsheet's
+    PERCENTILE.EXC). PostgreSQL's percentile_cont lies further in: of twenty jobs only 72 of 100
+    that follow fall between its 10th and its 90th.
     """
-    place = share * (len(ordered) - 1)
+    place = min(max(share * (len(ordered) + 1) - 1, ZERO), Decimal(len(ordered) - 1))
     below = int(place)
     value = ordered[below]
     if place == below:

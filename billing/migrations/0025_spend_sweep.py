@@ -33,6 +33,15 @@ class Migration(migrations.Migration):
                 ('claimed_until', models.DateTimeField(null=True)),
             ],
         ),
+        migrations.AddField(
+            model_name='spend',
+            name='ahead_at',
+            field=models.DateTimeField(help_text='When the first usage is that was stored and lay ahead of the rating.', null=True),
+        ),
+        migrations.AddIndex(
+            model_name='spend',
+            index=models.Index(condition=models.Q(('ahead_at__isnull', False)), fields=['ahead_at'], name='spend_with_usage_ahead'),
+        ),
         migrations.AddIndex(
             model_name='spend',
             index=models.Index(fields=['rated_at'], name='spend_to_rate_again'),

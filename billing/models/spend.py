@@ -34,6 +34,9 @@ class Spend(models.Model):
     usage = models.TextField(default="", blank=True)
     horizon = models.BigIntegerField(default=0)
     rated_at = models.DateTimeField(null=True)
+    ahead_at = models.DateTimeField(
+        null=True, help_text="When the first usage is that was stored and lay ahead of the rating."
+    )
     problem_code = models.CharField(max_length=60, blank=True, default="")
     problem = models.TextField(blank=True, default="")
 
@@ -66,6 +69,11 @@ class Spend(models.Model):
         indexes = [
             models.Index(fields=["rated_at"], name="spend_to_rate_again"),
             models.Index(fields=["period_end"], name="spend_period_over"),
+            models.Index(
+                fields=["ahead_at"],
+                name="spend_with_usage_ahead",
+                condition=models.Q(ahead_at__isnull=False),
+            ),
             models.Index(
                 fields=["rated_at"],
                 name="spend_with_problem",

@@ -53,11 +53,20 @@ class Standing:
 
 
 class _Base(NamedTuple):
+    """A price with what is used of it so far: ``cells`` are told apart only where it does so."""
+
     price: rating.Price
-    usage: MeterUsage
     share: Fraction
+    cells: dict[tuple[str, ...], Decimal]
+    shares: dict[str, Decimal]
+    transactions: tuple[Decimal, ...]
     exact: Decimal
     rounded: Decimal
+
+    @property
+    def tells_apart(self) -> bool:
+        """Say whether the price looks at dimension values."""
+        return isinstance(self.price.model, rating.Matrix) or bool(self.price.class_dimension)
 
 
 class MarginPricer:
@@ -87,16 +96,30 @@ class MarginPricer:
                 yield self._base(price, used.get(price.meter, _no_usage(price)), share=share)
 
     def _base(self, price: rating.Price, usage: MeterUsage, *, share: Fraction) -> _Base:
-        priced = _rated_beyond(price)
-        exact, rounded = self._rate(priced, usage, share=share)
-        return _Base(priced, usage, share, exact, rounded)
+        base = _Base(
+            price=_rated_beyond(price),
+            share=share,
+            cells={},
+            shares=dict(usage.workspaces),
+            transactions=usage.transactions,
+            exact=ZERO,
+            rounded=ZERO,
+        )
+        cells = dict(usage.cells)
+        if not base.tells_apart and not self._keeps_highest(price):
+            cells = {(): total(cells.values())} if cells else {}
+        base = base._replace(cells=cells)
+        exact, rounded = self._rate(base)
+        return base._replace(exact=exact, rounded=rounded)
+
+    def _keeps_highest(self, price: rating.Price) -> bool:
+        return price.meter in self._standing.highest
 
     def _amount(self, base: _Base, quantities: Sequence[Used]) -> MarginAmount:
-        more = [each for each in quantities if each.meter == base.price.meter]
         exact, rounded = base.exact, base.rounded
+        more = [each for each in quantities if each.meter == base.price.meter]
         if more:
-            usage = self._with(base.usage, more)
-            exact, rounded = self._rate(base.price, usage, share=base.share)
+            exact, rounded = self._rate(self._with(base, more))
         return MarginAmount(
             price_key=base.price.key,
             credit=base.price.credit.code if base.price.credit else "",
@@ -104,31 +127,26 @@ class MarginPricer:
             rounded=minus(rounded, base.rounded),
         )
 
-    def _rate(
-        self, price: rating.Price, usage: MeterUsage, *, share: Fraction
-    ) -> tuple[Decimal, Decimal]:
-        value = rating.Usage(
-            cells=tuple(rating.Cell(*cell) for cell in usage.cells),
-            transactions=usage.transactions,
-            shares=tuple(quantity for _, quantity in usage.workspaces)
-            if price.allowance_per == "workspace"
-            else (),
+    def _rate(self, base: _Base) -> tuple[Decimal, Decimal]:
+        by_workspace = base.price.allowance_per == "workspace"
+        usage = rating.Usage(
+            cells=tuple(rating.Cell(*cell) for cell in base.cells.items()),
+            transactions=base.transactions,
+            shares=tuple(base.shares.values()) if by_workspace else (),
         )
-        lines = rating.rate(price, value, currency=self._standing.currency, share=share)
+        lines = rating.rate(base.price, usage, currency=self._standing.currency, share=base.share)
         return total(line.exact_amount for line in lines), total(line.amount for line in lines)
 
-    def _with(self, usage: MeterUsage, more: Sequence[Used]) -> MeterUsage:
-        join = max if usage.meter in self._standing.highest else plus
-        cells, shares = dict(usage.cells), dict(usage.workspaces)
+    def _with(self, base: _Base, more: Sequence[Used]) -> _Base:
+        keeps_highest = self._keeps_highest(base.price)
+        join = max if keeps_highest else plus
+        cells, shares = dict(base.cells), dict(base.shares)
         for each in more:
-            cells[each.dimensions] = join(cells.get(each.dimensions, ZERO), each.quantity)
+            cell = each.dimensions if base.tells_apart or keeps_highest else ()
+            cells[cell] = join(cells.get(cell, ZERO), each.quantity)
             shares[self._workspace] = plus(shares.get(self._workspace, ZERO), each.quantity)
-        return MeterUsage(
-            meter=usage.meter,
-            cells=tuple(cells.items()),
-            workspaces=tuple(shares.items()),
-            transactions=(*usage.transactions, *(each.quantity for each in more)),
-        )
+        transactions = (*base.transactions, *(each.quantity for each in more))
+        return base._replace(cells=cells, shares=shares, transactions=transactions)
 
 
 def amounts_at_margin(

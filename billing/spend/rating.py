@@ -31,6 +31,7 @@ from plans.clock import test_clocks
 from plans.models import Customer
 from plans.overrides import TermsBook
 from plans.rating.money import EXACT, minus
+from usage.arrivals import first_usage_ahead
 from usage.job_quantities import read, stored, without
 
 UNPRICED = "unpriced_usage"
@@ -44,12 +45,16 @@ class Problem(NamedTuple):
 
 
 class RatedSpend(NamedTuple):
-    """One customer's period so far, as a reading found it."""
+    """One customer's period so far, as a reading found it.
+
+    ``ahead_at`` is when usage is that was stored and is not in, because it lies ahead.
+    """
 
     period: Period
     spent: Spent
     usage: str
     horizon: int
+    ahead_at: datetime | None
     note: Problem | None
 
 
@@ -122,6 +127,7 @@ def _rated(
 ) -> tuple[dict[int, RatedSpend], dict[int, Problem]]:
     book = TermsBook(loaded.terms, loaded.agreed)
     terms, agreed = book.terms, book.agreed
+    ahead = first_usage_ahead(customer_ids=periods, of=now)
     rated: dict[int, RatedSpend] = {}
     problems = {
         customer_id: Problem(error.code, str(error)) for customer_id, error in loaded.errors.items()
@@ -137,6 +143,7 @@ def _rated(
             spent=spent_of(facts, draft),
             usage=usage_text(running_segments(facts, at=now)),
             horizon=loaded.horizon,
+            ahead_at=ahead.get(customer_id),
             note=_unpriced(facts),
         )
     return rated, problems
@@ -195,6 +202,7 @@ def _take_up(row: Spend, one: RatedSpend, *, now: datetime) -> None:
     row.spent, row.usage_spent = one.spent.spent, one.spent.usage_spent
     row.by_workspace = {key: str(amount) for key, amount in one.spent.by_workspace.items()}
     row.usage, row.horizon, row.rated_at = one.usage, one.horizon, now
+    row.ahead_at = one.ahead_at
     row.problem_code, row.problem = one.note or ("", "")
 
 

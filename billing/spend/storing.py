@@ -16,6 +16,7 @@ _COLUMNS = {
     "usage": "text",
     "horizon": "bigint",
     "rated_at": "timestamptz",
+    "ahead_at": "timestamptz",
     "problem_code": "text",
     "problem": "text",
     "pending": "jsonb",

@@ -1,6 +1,8 @@
 """The sweep over spend: find the customers whose spend is out of date, and rate them.
 
-Those with usage since come first, then those with jobs that were settled, then those whose period
+Those with usage since come first, then those whose usage lay ahead of the last reading (it is read
+up to the sweep's instant, and usage comes while it runs), then those with jobs that were settled,
+then those whose period
 is over, and at last a few of those who were not looked at for an hour: what grows with time alone,
 and changes of terms.
 """
@@ -46,7 +48,9 @@ def sweep_spend(*, now: datetime, seconds_max: float = 20, chunk: int = CHUNK) -
         horizon = current_horizon()
         is_first = _make_rows(sweep)
         fresh = [] if is_first else _fresh(sweep)
-        due = list(dict.fromkeys([*fresh, *_settled(horizon), *_calm(now=now)]))
+        due = list(
+            dict.fromkeys([*fresh, *_caught_up_with(now), *_settled(horizon), *_calm(now=now)])
+        )
         report, is_done = _rate_all(due, now=now, seconds_max=seconds_max, chunk=chunk)
         if is_first or (is_done and len(fresh) < CUSTOMERS_MAX):
             reached = horizon
@@ -83,6 +87,12 @@ def _fresh(sweep: SpendSweep) -> list[int]:
     rows = Spend.objects.filter(pk__in=[each.customer_id for each in arrivals])
     horizons = dict(rows.values_list("pk", "horizon"))
     return [each.customer_id for each in arrivals if each.xid >= horizons.get(each.customer_id, 0)]
+
+
+def _caught_up_with(now: datetime) -> list[int]:
+    """Return the customers whose usage lay ahead when they were rated, and does no more."""
+    rows = Spend.objects.filter(ahead_at__lt=now, problem_code__in=_RATED).order_by("ahead_at")
+    return list(rows.values_list("pk", flat=True)[:CUSTOMERS_MAX])
 
 
 _SETTLED = """

@@ -234,6 +234,22 @@ def test_the_sweep_finds_new_usage_settled_jobs_ended_periods_and_what_is_old(
     assert spend_of(acme).period_start == at(2026, 12, 1)
 
 
+def test_usage_that_lies_ahead_is_rated_when_its_time_comes(world: World, acme) -> None:
+    """Stored before the reading and later than its instant: as while a sweep runs."""
+    sweep_spend(now=NOW)
+    world.use("acme", time=NOW + timedelta(seconds=1), now=NOW)
+    world.use("acme", time=NOW + timedelta(seconds=5), now=NOW)
+
+    spent = []
+    for seconds in (0, 1, 2, 4, 6, 8):
+        sweep_spend(now=NOW + timedelta(seconds=seconds))
+        spent.append(spend_of(acme).usage_spent)
+
+    assert spent == [D(0), D(0), D("0.10"), D("0.10"), D("0.20"), D("0.20")]
+    assert spend_of(acme).ahead_at is None
+    assert sweep_spend(now=NOW + timedelta(seconds=9)).rated == []
+
+
 def test_the_sweep_stops_when_its_time_is_up_and_the_next_goes_on(world: World, acme) -> None:
     sweep_spend(now=NOW)
     plan = acme.subscriptions.get().plan
