@@ -1,7 +1,8 @@
 """Print the figures: `python -m bench`, or `make bench`.
 
 BENCH_SIZE is small (the default), full or tiny; BENCH_ONLY names some of ingest, rollup, close,
-credits, pages; BENCH_KEEP=1 leaves the databases behind, BENCH_DATABASE names them otherwise.
+credits, outcomes, pages; BENCH_KEEP=1 leaves the databases behind, BENCH_DATABASE names them
+otherwise.
 """
 
 import importlib
@@ -13,7 +14,7 @@ from bench.database import Databases, point_settings_here
 from bench.sizes import SIZES, Size
 
 # Each is a module here with a function `measure`; they are imported once the settings stand.
-GROUPS = ("ingest", "rollup", "close", "credits", "pages")
+GROUPS = ("ingest", "rollup", "close", "credits", "outcomes", "pages")
 
 
 def main() -> int:

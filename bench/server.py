@@ -26,6 +26,13 @@ class RequestRefused(Exception):
     """A request of the measurement was not answered as it should have been."""
 
 
+class _Target(NamedTuple):
+    """What is posted to, and the status that it must answer."""
+
+    path: str
+    wanted: int
+
+
 class Sent(NamedTuple):
     """What sending took: wall clock, and CPU of this process, which makes the requests."""
 
@@ -76,19 +83,30 @@ def _is_healthy(port: int) -> bool:
 
 
 def post_events(port: int, bodies: Sequence[bytes], *, secret: str) -> Sent:
+    """Post each body of events once; return what it took. Raises RequestRefused."""
+    return post_bodies(
+        port, bodies, secret=secret, path="/api/v1/events", wanted=204,
+        content_type="application/cloudevents-batch+json",
+    )  # fmt: skip
+
+
+def post_bodies(
+    port: int, bodies: Sequence[bytes], *, secret: str, path: str, content_type: str, wanted: int
+) -> Sent:
     """Post each body once over a few kept connections; return what it took.
 
-    Raises RequestRefused for any answer but 204.
+    Raises RequestRefused for any answer but the wanted status.
     """
     waiting = deque(bodies)
     failures: list[str] = []
     headers = {
         "Authorization": f"Bearer {secret}",
-        "Content-Type": "application/cloudevents-batch+json",
+        "Content-Type": content_type,
         **_FORWARDED,
     }
+    target = _Target(path, wanted)
     threads = [
-        threading.Thread(target=_client, args=(port, waiting, headers, failures))
+        threading.Thread(target=_client, args=(port, target, waiting, headers, failures))
         for _ in range(CLIENTS)
     ]
     cpu, started = time.process_time(), time.perf_counter()
@@ -102,7 +120,9 @@ def post_events(port: int, bodies: Sequence[bytes], *, secret: str) -> Sent:
     return sent
 
 
-def _client(port: int, waiting: deque[bytes], headers: dict[str, str], failures: list[str]) -> None:
+def _client(
+    port: int, target: _Target, waiting: deque[bytes], headers: dict[str, str], failures: list[str]
+) -> None:
     connection = http.client.HTTPConnection(HOST, port, timeout=120)
     try:
         while not failures:
@@ -110,12 +130,12 @@ def _client(port: int, waiting: deque[bytes], headers: dict[str, str], failures:
                 body = waiting.popleft()
             except IndexError:
                 return
-            connection.request("POST", "/api/v1/events", body=body, headers=headers)
+            connection.request("POST", target.path, body=body, headers=headers)
             answer = connection.getresponse()
             said = answer.read()
-            if answer.status != 204:
-                failures.append(f"POST /api/v1/events: {answer.status} {said[:500]!r}")
+            if answer.status != target.wanted:
+                failures.append(f"POST {target.path}: {answer.status} {said[:500]!r}")
     except OSError as error:
-        failures.append(f"POST /api/v1/events: {error!r}")
+        failures.append(f"POST {target.path}: {error!r}")
     finally:
         connection.close()

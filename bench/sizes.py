@@ -19,6 +19,8 @@ class Size:
     """Events between two runs of the rollup: what a minute brings."""
     close_events: int
     close_rounds: int
+    claims: int
+    """Outcomes that are claimed and verified by rule."""
 
 
 SIZES = {
@@ -34,6 +36,7 @@ SIZES = {
             rollup_step=2_000,
             close_events=6_000,
             close_rounds=1,
+            claims=3_000,
         ),
         Size(
             name="small",
@@ -45,6 +48,7 @@ SIZES = {
             rollup_step=3_000,
             close_events=500_000,
             close_rounds=2,
+            claims=100_000,
         ),
         Size(
             name="full",
@@ -56,6 +60,7 @@ SIZES = {
             rollup_step=60_000,
             close_events=10_000_000,
             close_rounds=1,
+            claims=100_000,
         ),
     )
 }

@@ -20,6 +20,8 @@ from plans.models import Customer, JobClass, Workspace
 from plans.rating.money import ZERO, plus, times, total
 from usage.comparable import ComparableJob, PerInput, newest_jobs
 
+__all__ = ["Estimate", "estimate"]
+
 COMPARABLE_LEAST = 20
 STANDS_FOR = timedelta(minutes=15)
 
@@ -54,8 +56,8 @@ def estimate(
     likely = _likely(
         customer=customer, job_class=job_class, input_size=input_size, known=known, at=at
     )
-    jobs = [_at_values(job, standing, known=known, service_class=service_class)
-            for job in likely.jobs]  # fmt: skip
+    values = _known_values(standing, known=known, service_class=service_class)
+    jobs = [_at_values(job, values) for job in likely.jobs]
     amounts = _amounts(standing, jobs, workspace=workspace.key if workspace else "")
     return Estimate(
         currency=customer.currency,
@@ -124,16 +126,16 @@ def _scaled(used: Iterable[PerInput], input_size: Decimal) -> tuple[Used, ...]:
     )
 
 
-def _at_values(
-    job: tuple[Used, ...], standing: Standing, *, known: Mapping[str, str], service_class: str
-) -> tuple[Used, ...]:
+_KnownValues = Mapping[str, tuple[str | None, ...]]
+
+
+def _at_values(job: tuple[Used, ...], known: _KnownValues) -> tuple[Used, ...]:
     """Return the job's quantities at the dimension values that are known beforehand."""
-    names = _dimension_names(standing, known=known, service_class=service_class)
-    if not names:
+    if not known:
         return job
     moved: dict[tuple[str, tuple[str, ...]], Decimal] = {}
     for each in job:
-        said = names.get(each.meter, ())
+        said = known.get(each.meter, ())
         values = tuple(
             value if place >= len(said) or said[place] is None else str(said[place])
             for place, value in enumerate(each.dimensions)
@@ -143,9 +145,9 @@ def _at_values(
     return tuple(Used(*key, quantity) for key, quantity in moved.items())
 
 
-def _dimension_names(
+def _known_values(
     standing: Standing, *, known: Mapping[str, str], service_class: str
-) -> dict[str, tuple[str | None, ...]]:
+) -> _KnownValues:
     """Return by meter the values that are known, in the order of its dimensions."""
     found: dict[str, tuple[str | None, ...]] = {}
     for terms in standing.by.terms.values():

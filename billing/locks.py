@@ -47,7 +47,10 @@ RETURNING s.id, s.customer_id, c.key, s.currency, c.time_zone, s.period_start, s
 """
 
 _TO_DRAFT = _CLAIM.format(
-    ready="s.status = 'due' AND s.draft_due_at <= %(now)s", order="s.draft_due_at", stored="''"
+    ready="""s.status = 'due' AND s.draft_due_at <= %(now)s
+        AND (c.clock_at IS NULL OR s.draft_due_at <= c.clock_at)""",
+    order="s.draft_due_at",
+    stored="''",
 )
 _TO_REFRESH = _CLAIM.format(
     ready="s.status = 'draft' AND s.finalise_due_at > %(now)s AND s.drafted_at < %(stale)s",
@@ -56,6 +59,7 @@ _TO_REFRESH = _CLAIM.format(
 )
 _TO_FINALISE = _CLAIM.format(
     ready="""s.status IN ('draft', 'review') AND s.finalise_due_at <= %(now)s
+        AND (c.clock_at IS NULL OR s.finalise_due_at <= c.clock_at)
         AND (s.status = 'draft' OR s.approved_at IS NOT NULL)
         AND NOT EXISTS (SELECT FROM billing_statement e WHERE e.customer_id = s.customer_id
                         AND e.period_end <= s.period_start AND e.status <> 'finalised')""",

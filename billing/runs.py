@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from django.db import DatabaseError, connection
 
+from billing.credits.drawing import CreditMoved
 from billing.locks import Claimed, Scope, claim_due, claim_stale, claim_to_finalise
 from billing.models import Statement
 from billing.statements.build import build
@@ -27,7 +28,9 @@ from billing.statements.operations import (
     finalise,
     send_to_review,
     store_drafts,
+    take_back_to_draft,
 )
+from billing.statements.packs import with_packs
 from plans import rating
 from plans.overrides import TermsBook
 
@@ -168,13 +171,18 @@ def _isolating_failures(
 
 
 def _draft(claimed: Sequence[Claimed], *, now: datetime) -> RunReport:
-    loaded = load_facts([item.period for item in claimed])
+    loaded = _load(claimed, now=now)
     built, failures = _build(claimed, loaded=loaded)
     if built:
         store_drafts(built, loaded=loaded, claimed=claimed, now=now)
     report = park(failures)
     report.drafted = len(built)
     return report
+
+
+def _load(claimed: Sequence[Claimed], *, now: datetime) -> Loaded:
+    periods = [item.period for item in claimed]
+    return with_packs(load_facts(periods), periods=periods, now=now)
 
 
 def _build(claimed: Sequence[Claimed], *, loaded: Loaded) -> tuple[list[Built], dict[int, Failure]]:
@@ -204,11 +212,26 @@ def _finalise(claimed: Sequence[Claimed], *, now: datetime) -> RunReport:
     to_finalise = [item for item in current if not item.needs_approval]
     if to_review:
         send_to_review(to_review)
-    if to_finalise:
-        finalise(to_finalise, now=now)
+    finalised = _finalise_chunk(to_finalise, now=now) if to_finalise else 0
     report = park(failures)
-    report.finalised, report.sent_to_review = len(to_finalise), len(to_review)
+    report.finalised, report.sent_to_review = finalised, len(to_review)
     return report
+
+
+def _finalise_chunk(claimed: Sequence[Claimed], *, now: datetime) -> int:
+    """Finalise a chunk; where credit moved, one by one, and what it moved of stays a draft.
+
+    A draft is built again by the next run. What was approved on other credit is approved anew.
+    """
+    try:
+        finalise(claimed, now=now)
+    except CreditMoved as error:
+        if len(claimed) == 1:
+            logger.warning("statement %s waits: %s", claimed[0].period.id, error)
+            take_back_to_draft(claimed)
+            return 0
+        return sum(_finalise_chunk([item], now=now) for item in claimed)
+    return len(claimed)
 
 
 def _bring_up_to_date(drafts: Sequence[Claimed], *, now: datetime) -> dict[int, Failure]:
@@ -219,7 +242,11 @@ def _bring_up_to_date(drafts: Sequence[Claimed], *, now: datetime) -> dict[int, 
     changed = [item for item in drafts if item.period.id in stale]
     if not changed:
         return {}
-    loaded = load_facts([item.period for item in changed])
+    return _build_again(changed, now=now)
+
+
+def _build_again(changed: Sequence[Claimed], *, now: datetime) -> dict[int, Failure]:
+    loaded = _load(changed, now=now)
     built, failures = _build(changed, loaded=loaded)
     if built:
         store_drafts(built, loaded=loaded, claimed=changed, now=now, release=False)

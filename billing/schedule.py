@@ -20,6 +20,26 @@ EXPIRE_JOBS = Entry(
     description="Ends jobs that report nothing any more, and bills what they reported.",
     every_minutes=1,
 )
+SEND_ALERTS_AND_WEBHOOKS = (
+    Entry(
+        name="Alert budgets",
+        task="billing.tasks.alert_budgets",
+        description="Finds budgets that reached a share or will end early; mails what waits.",
+        every_minutes=1,
+    ),
+    Entry(
+        name="Deliver webhooks",
+        task="billing.tasks.deliver_webhooks",
+        description="Tells endpoints of settled jobs, and sends what is due, also once more.",
+        every_seconds=5,
+    ),
+    Entry(
+        name="Forget old days of spend",
+        task="billing.tasks.forget_spend_days",
+        description="Deletes what days came to that no forecast looks at any more.",
+        crontab=(("hour", "2"), ("minute", "20")),
+    ),
+)
 ENTRIES = (
     Entry(
         name="Open and draft statements",
@@ -66,4 +86,5 @@ ENTRIES = (
     CONTINUE_DRY_RUNS,
     RATE_SPEND,
     EXPIRE_JOBS,
+    *SEND_ALERTS_AND_WEBHOOKS,
 )

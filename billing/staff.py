@@ -57,6 +57,7 @@ ROLES: Final = (
             "billing.finalise_statement",
             "billing.add_dryrun",
             "billing.add_unitofaccount billing.add_creditpool billing.add_creditgrant",
+            "billing.change_unitofaccount billing.approve_creditrequest",
             "usage.change_quarantinedevent",
             "usage.add_apikey usage.change_apikey",
             "django_celery_beat.change_periodictask",

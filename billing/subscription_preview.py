@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import Max, Q
 
 from billing.models import Statement
-from billing.statements.build import ADJUSTMENT
+from billing.statements.credit_lines import ADJUSTMENT
 from billing.statements.preview import preview_statement
 from billing.statements.values import Line
 from billing.statements.words import line_in_words

@@ -4,10 +4,15 @@ Each is safe to run twice and at the same time as another: statements are claime
 stops at its time limit with work left sends itself again.
 """
 
+from datetime import timedelta
+
 from celery import shared_task
 from django.utils import timezone
 
 from billing import runs
+from billing.alerts import sending
+from billing.alerts.noticing import alert_spend, customers_to_look_at, forget_days
+from billing.alerts.sending import customers_to_tell
 from billing.credits.expiring import expire_grants
 from billing.credits.holding import expire_holds
 from billing.dry_runs.running import abandoned_runs, run_dry_run
@@ -18,10 +23,13 @@ from billing.models import Statement
 from billing.spend import sweeping
 from billing.statements.opening import open_statements
 from billing.statements.verify import Difference, verify_statements
+from billing.webhooks.sending import deliver_due
+from billing.webhooks.telling import tell_of_jobs
 
 SECONDS_MAX = 240
 SWEEP_SECONDS_MAX = 20
 TASKS_MAX = 8
+ALERT_PAGE = 1000
 
 
 def scope_of(customer_ids: list[int] | None) -> Scope:
@@ -139,6 +147,40 @@ def verify() -> None:
 
 class StatementsDiffer(Exception):
     """A finalised statement is not what its facts say; ``verify_statements`` lists all."""
+
+
+@shared_task
+def alert_budgets() -> None:
+    """Store the alerts of all budgets that are due, and mail every alert that waits."""
+    now = timezone.now()
+    after = 0
+    while page := customers_to_look_at(after=after, limit=ALERT_PAGE):
+        alert_spend(customer_ids=page, now=now)
+        after = page[-1]
+    for customer_id in customers_to_tell(now=now, limit=ALERT_PAGE):
+        send_alerts.delay(customer_id)
+
+
+@shared_task
+def send_alerts(customer_id: int) -> None:
+    """Mail the alerts of a customer that wait, in order."""
+    sending.send_alerts(customer_id=customer_id, now=timezone.now())
+
+
+@shared_task
+def deliver_webhooks() -> None:
+    """Store what endpoints are to be told of jobs, then send what is due until nothing is."""
+    until = timezone.now() + timedelta(seconds=SECONDS_MAX)
+    while tell_of_jobs() and timezone.now() < until:
+        pass
+    while deliver_due(clock=timezone.now) and timezone.now() < until:
+        pass
+
+
+@shared_task
+def forget_spend_days() -> None:
+    """Delete what days came to that no forecast looks at any more."""
+    forget_days(now=timezone.now())
 
 
 def _workers_for(status: str) -> int:

@@ -14,10 +14,12 @@ from django.utils import timezone
 
 from billing.queries.work import (
     Waiting,
+    credit_requests_waiting,
     parked_statements,
     statements_in_review,
     unpriced_usage,
 )
+from billing.wording import Quantity
 from plans.models import PlanVersion
 from plans.reviews import (
     awaiting_approval,
@@ -148,6 +150,28 @@ def statements_to_review(request: HttpRequest) -> WorkQueue | None:
     )
 
 
+def credit_to_approve(request: HttpRequest) -> WorkQueue | None:
+    """Return the credit that waits for a second person, the longest waiting on top."""
+    if not request.user.has_perm("billing.approve_creditrequest"):
+        return None
+    shown, counted = _first(credit_requests_waiting()[: _COUNTED + 1])
+    return WorkQueue(
+        title="Credit awaiting approval",
+        counted=counted,
+        link=_link("billing_creditrequest_changelist", "status__exact=requested"),
+        rows=[
+            Row(
+                title=f"{each.pool.customer.name}, {each.get_kind_display().lower()} of "
+                f"{Quantity(each.amount, each.pool.unit_id)}",
+                detail=f"{each.reason} Since {_day(each.requested_at)}, "
+                f"by {each.requested_by.get_username()}",
+                link=_link("billing_creditrequest_change", pk=each.pk),
+            )
+            for each in shown
+        ],
+    )
+
+
 def parked_customers(request: HttpRequest) -> WorkQueue | None:
     """Return the customers whose statement was set aside, with the reason."""
     if not request.user.has_perm("billing.view_statement"):
@@ -223,6 +247,7 @@ PROVIDERS: list[Provider] = [
     sent_back,
     drafts,
     statements_to_review,
+    credit_to_approve,
     parked_customers,
     quarantined_events,
     unpriced,

@@ -38,6 +38,12 @@ NAVIGATION: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                 "billing.view_creditpool",
             ),
             Entry(
+                "Credit requests",
+                "how_to_reg",
+                "billing_creditrequest_changelist",
+                "billing.view_creditrequest",
+            ),
+            Entry(
                 "Journal",
                 "menu_book",
                 "billing_ledgertransaction_changelist",

@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from email.utils import parseaddr
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
@@ -44,6 +45,9 @@ class Environment:
     database_pool: int
     broker_url: str | None
     email_url: str
+    email_from: str
+    public_url: str
+    webhook_private_hosts: tuple[str, ...]
     home: Path
     postgres_port: int
     valkey_port: int
@@ -81,6 +85,9 @@ def read_environment(*, values: Mapping[str, str], project_dir: Path) -> Environ
         database_pool=_read(values, "DATABASE_POOL", _pool_size, default=0),
         broker_url=_read(values, "BROKER_URL", _broker_url, default=None),
         email_url=_read(values, "EMAIL_URL", _email_url, default="consolemail://"),
+        email_from=_read(values, "EMAIL_FROM", _sender, default="Tollgate <tollgate@localhost>"),
+        public_url=_read(values, "PUBLIC_URL", _origin, default=""),
+        webhook_private_hosts=_read(values, "WEBHOOK_PRIVATE_HOSTS", _hosts, default=()),
         home=_read(values, "TOLLGATE_HOME", _path(project_dir), default=project_dir / ".tollgate"),
         postgres_port=_read(values, "EMBEDDED_POSTGRES_PORT", _port, default=55432),
         valkey_port=_read(values, "EMBEDDED_VALKEY_PORT", _port, default=56379),
@@ -171,6 +178,20 @@ def _origins(found: str) -> tuple[str, ...]:
                 "separated by commas: https://billing.example.com."
             )
     return _words(found)
+
+
+def _origin(found: str) -> str:
+    if len(_words(found)) != 1:
+        raise ValueError("is one origin. Set it to scheme and host: https://billing.example.com.")
+    return _origins(found.rstrip("/"))[0]
+
+
+def _sender(found: str) -> str:
+    if "@" not in parseaddr(found)[1]:
+        raise ValueError(
+            f"is {found!r}, which holds no address. Set it to Name <billing@example.com>."
+        )
+    return found
 
 
 def _database_url(found: str) -> str:

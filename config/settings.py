@@ -138,6 +138,13 @@ LOGIN_URL = "/portal/login/"
 # Mail -----------------------------------------------------------------------------------------
 
 globals().update(environ.Env.email_url_config(ENVIRONMENT.email_url))
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = ENVIRONMENT.email_from
+EMAIL_TIMEOUT = 20
+PUBLIC_URL = ENVIRONMENT.public_url
+
+# Webhooks -------------------------------------------------------------------------------------
+
+WEBHOOK_PRIVATE_HOSTS = ENVIRONMENT.webhook_private_hosts
 
 # Static files ---------------------------------------------------------------------------------
 

@@ -79,15 +79,16 @@ def beside_the_list(
 def agreed_with(customer: Customer, *, now: datetime) -> list[AgreedRow]:
     """Return the prices agreed with a customer, the latest first, beside the list prices of now."""
     rows = list(
-        PriceOverride.objects.filter(customer=customer)
+        PriceOverride.objects.filter(customer=customer, contract_version=None)
         .select_related("plan", "created_by")
         .order_by("-starts_at", "price_key")
     )
-    in_force = _terms_now({row.plan_id for row in rows}, currency=customer.currency, now=now)
+    plans = {row.plan_id for row in rows if row.plan_id is not None}
+    in_force = _terms_now(plans, currency=customer.currency, now=now)
     values = agreed_prices([row.pk for row in rows])
     found = []
     for row in rows:
-        known, value = in_force.get(row.plan_id), values[row.pk].price
+        known, value = in_force.get(row.plan_id or 0), values[row.pk].price
         words = beside_the_list(
             value, terms=known.terms if known else None, currency=customer.currency
         )
@@ -128,11 +129,16 @@ def _state(row: PriceOverride, *, now: datetime) -> str:
 
 def _sample(effect: rating.Effect, currency: str) -> SampleRow:
     amounts = [
-        "" if amount is None else money(amount, currency=currency)
-        for amount in (effect.before, effect.after)
+        "" if amount is None else money(amount, currency=credit or currency)
+        for amount, credit in (
+            (effect.before, effect.before_credit),
+            (effect.after, effect.after_credit),
+        )
     ]
     difference = effect.problem
     if effect.difference is not None:
         sign = "+" if effect.difference > 0 else "\N{MINUS SIGN}" if effect.difference < 0 else ""
-        difference = f"{sign}{money(abs(effect.difference), currency=currency)}"
+        difference = (
+            f"{sign}{money(abs(effect.difference), currency=effect.after_credit or currency)}"
+        )
     return SampleRow(effect.sample, amounts[0], amounts[1], difference)

@@ -59,5 +59,6 @@ def _sampled(price: rating.Price, sample: Sample, currency: str) -> Example:
 def _example(price: rating.Price, quantity: str, usage: rating.Usage, currency: str) -> Example:
     lines = rating.rate(price, usage, currency=currency)
     amount = total(line.amount for line in lines)
-    words = "; ".join(rating.in_words(line, currency=currency) for line in lines)
-    return Example(quantity, money(amount, currency=currency), words or "nothing to bill")
+    unit = rating.unit_of(price, currency=currency)
+    words = "; ".join(rating.in_words(line, currency=unit) for line in lines)
+    return Example(quantity, money(amount, currency=unit), words or "nothing to bill")

@@ -1,13 +1,16 @@
-"""Agreed prices: which hold for whom, and the terms in which they stand in for a version's own."""
+"""What holds beside a plan's terms: prices agreed with one customer, fees of outcome contracts."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NamedTuple
 
+from django.db import connection
+
 from plans import rating
 from plans.catalogue.rows import price_rows
-from plans.models import Meter, PriceOverride
+from plans.contracts import contract_price
+from plans.models import CreditUnit, Meter, PriceOverride
 from plans.rating.agreed import with_agreed
 from plans.terms import VersionTerms, digest, price_value
 
@@ -22,57 +25,86 @@ class AgreedPrice:
 
 
 class Agreement(NamedTuple):
-    """An agreed price and the time ``[starts_at, ends_at)`` in which segments must begin."""
+    """An agreed price and the time ``[starts_at, ends_at)`` in which segments must begin.
+
+    Without a plan it is the fee of a customer's outcome contract, on whichever plan.
+    """
 
     id: int
-    plan_id: int
+    plan_id: int | None
     starts_at: datetime
     ends_at: datetime | None
 
     def holds_at(self, at: datetime, *, plan_id: int) -> bool:
-        """Say whether the price replaces that of a plan for what begins at the instant."""
-        if plan_id != self.plan_id or at < self.starts_at:
+        """Say whether the price holds on a plan for what begins at the instant."""
+        if self.plan_id not in (None, plan_id) or at < self.starts_at:
             return False
         return self.ends_at is None or at < self.ends_at
 
 
+_AGREEMENTS = """
+SELECT o.customer_id AS customer, o.id, o.plan_id, o.starts_at, o.ends_at
+FROM plans_priceoverride o WHERE o.customer_id = ANY(%(customers)s)
+UNION ALL
+SELECT c.id, o.id, o.plan_id, o.starts_at, o.ends_at
+FROM plans_priceoverride o JOIN plans_customer c ON c.currency = o.currency
+WHERE o.customer_id IS NULL AND c.id = ANY(%(customers)s)
+    AND EXISTS (SELECT FROM plans_subscription s
+                WHERE s.customer_id = c.id AND s.plan_id = o.plan_id)
+ORDER BY 2
+"""
+
+
 def agreements_of(customer_ids: Collection[int]) -> dict[int, list[Agreement]]:
-    """Return the agreed prices of customers by customer id, the oldest first, in one query."""
-    rows = (
-        PriceOverride.objects.filter(customer_id__in=customer_ids)
-        .order_by("id")
-        .values_list("customer_id", "id", "plan_id", "starts_at", "ends_at")
-    )
+    """Return what holds beside plans, by customer id, the oldest first, in one query.
+
+    That are the prices agreed with a customer, and the fees of outcome contracts: its own and
+    those of its plans, in its currency.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_AGREEMENTS, {"customers": list(customer_ids)})
+        rows = cursor.fetchall()
     found: dict[int, list[Agreement]] = {}
-    for customer_id, override_id, plan_id, starts_at, ends_at in rows:
-        agreement = Agreement(override_id, plan_id, starts_at, ends_at)
-        found.setdefault(customer_id, []).append(agreement)
+    for customer_id, *row in rows:
+        found.setdefault(customer_id, []).append(Agreement(*row))
     return found
 
 
 def agreed_prices(ids: Collection[int]) -> dict[int, AgreedPrice]:
-    """Return agreed prices by id, in one query whatever their number, and none where there is none.
+    """Return agreed prices by id, in one query whatever their number, another where any is in
+    credits, and none where there is none.
 
     Raises KeyError for an id that does not exist.
     """
     wanted = set(ids)
     if not wanted:
         return {}
-    rows = PriceOverride.objects.filter(id__in=wanted).select_related("meter")
-    found = {row.pk: _agreed_price(row) for row in rows}
+    rows = PriceOverride.objects.filter(id__in=wanted).select_related(
+        "meter", "contract_version__contract"
+    )
+    units = _credit_units(rows)
+    found = {row.pk: _agreed_price(row, units) for row in rows}
     missing = wanted - found.keys()
     if missing:
         raise KeyError(f"agreed prices {sorted(missing)} do not exist")
     return found
 
 
-def _agreed_price(row: PriceOverride) -> AgreedPrice:
+def _credit_units(rows: Iterable[PriceOverride]) -> dict[str, CreditUnit]:
+    codes = {row.content["credit"] for row in rows if "credit" in row.content}
+    return CreditUnit.objects.in_bulk(codes) if codes else {}
+
+
+def _agreed_price(row: PriceOverride, units: Mapping[str, CreditUnit]) -> AgreedPrice:
+    if row.contract_version is not None:
+        return AgreedPrice(row.pk, contract_price(row.contract_version, row.price_key), row.meter)
     content = {**row.content, "key": row.price_key}
-    return AgreedPrice(row.pk, price_value(price_rows(content, meter=row.meter)), row.meter)
+    rows = price_rows(content, meter=row.meter, units=units)
+    return AgreedPrice(row.pk, price_value(rows), row.meter)
 
 
 def agreed_terms(version: VersionTerms, agreed: Sequence[AgreedPrice]) -> VersionTerms:
-    """Return a version's terms with agreed prices in place of its own; the digest covers them."""
+    """Return a version's terms with agreed prices and contracts' fees; the digest covers them."""
     if not agreed:
         return version
     terms = with_agreed(version.terms, [one.price for one in agreed])

@@ -28,7 +28,10 @@ class BillLine(NamedTuple):
 
 
 class Bill(NamedTuple):
-    """What a full period costs at given quantities; the total is empty where a line is missing."""
+    """What a full period costs at given quantities; the total is empty where a line is missing.
+
+    The total names money first, then each credit: "500.00 USD + 6,000 TOKN".
+    """
 
     lines: tuple[BillLine, ...]
     total: str
@@ -42,7 +45,7 @@ def bill(
     All usage of a meter is of one kind, as ``rating.sample_usage`` has it.
     """
     lines: list[BillLine] = []
-    amounts: list[Decimal] = []
+    amounts: dict[rating.Unit, list[Decimal]] = {currency: []}
     is_whole = True
     for price in prices:
         usage = _usage(price, quantities.get(price.meter or "", ZERO))
@@ -52,9 +55,16 @@ def bill(
             is_whole = False
             lines.append(BillLine(price.key, price.name, "", "", "", str(error)))
             continue
-        amounts += [line.amount for line in rated]
-        lines += [_line(price, line, currency) for line in rated]
-    return Bill(tuple(lines), money(total(amounts), currency=currency) if is_whole else "")
+        unit = rating.unit_of(price, currency=currency)
+        amounts.setdefault(unit, []).extend(line.amount for line in rated)
+        lines += [_line(price, line, unit) for line in rated]
+    return Bill(tuple(lines), _total(amounts, currency) if is_whole else "")
+
+
+def _total(amounts: Mapping[rating.Unit, Sequence[Decimal]], currency: str) -> str:
+    """Write the sum of each unit; money only where a line is in money, or there is no line."""
+    shown = [unit for unit in amounts if unit != currency or amounts[unit] or len(amounts) == 1]
+    return " + ".join(money(total(amounts[unit]), currency=unit) for unit in shown)
 
 
 def _usage(price: rating.Price, quantity: Decimal) -> rating.Usage:
@@ -64,13 +74,13 @@ def _usage(price: rating.Price, quantity: Decimal) -> rating.Usage:
     return rating.sample_usage(price, quantity, transaction=max(TRANSACTION, each))
 
 
-def _line(price: rating.Price, line: rating.RatedLine, currency: str) -> BillLine:
+def _line(price: rating.Price, line: rating.RatedLine, unit: rating.Unit) -> BillLine:
     is_fee = isinstance(price.model, rating.Flat)
     return BillLine(
         price=price.key,
         label=line.label,
         quantity="" if is_fee else f"{number(line.usage_quantity)} {line.unit}".strip(),
-        amount=money(line.amount, currency=currency),
-        words=rating.in_words(line, currency=currency),
+        amount=money(line.amount, currency=unit),
+        words=rating.in_words(line, currency=unit),
         problem="",
     )

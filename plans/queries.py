@@ -7,12 +7,15 @@ from typing import NamedTuple
 from django.db.models import Prefetch, Q
 
 from plans.models import (
+    CreditUnit,
     Customer,
     Feature,
+    JobClass,
     Meter,
     Plan,
     PlanVersion,
     Price,
+    PriceOverride,
     Subject,
     Subscription,
 )
@@ -143,6 +146,39 @@ def features_by_key(*, keys: Collection[str]) -> dict[str, Feature]:
 def all_features() -> list[Feature]:
     """Return every feature by key."""
     return list(Feature.objects.order_by("key"))
+
+
+def credit_units_by_code(*, codes: Collection[str]) -> dict[str, CreditUnit]:
+    """Return those credits that there are, in the order of their codes."""
+    rows = CreditUnit.objects.filter(pk__in=list(codes)).order_by("pk")
+    return {unit.pk: unit for unit in rows}
+
+
+def all_credit_units() -> list[CreditUnit]:
+    """Return every credit by code."""
+    return list(CreditUnit.objects.order_by("pk"))
+
+
+def job_classes_by_key(*, keys: Collection[str]) -> dict[str, JobClass]:
+    """Return those job classes that there are with their usage, in the order of their keys."""
+    rows = JobClass.objects.filter(key__in=list(keys)).order_by("key")
+    return {row.key: row for row in rows.prefetch_related("usage__meter")}
+
+
+def all_job_classes() -> list[JobClass]:
+    """Return every job class with its usage, by key."""
+    return list(JobClass.objects.order_by("key").prefetch_related("usage__meter"))
+
+
+def credit_unit_is_published(*, code: str) -> bool:
+    """Say whether published terms, or a price agreed with a customer, are in a credit."""
+    published = PlanVersion.objects.filter(published_at__isnull=False)
+    return (
+        published.filter(prices__credit_unit=code).exists()
+        or published.filter(packs__unit=code).exists()
+        or published.filter(allotments__unit=code).exists()
+        or PriceOverride.objects.filter(content__credit=code).exists()
+    )
 
 
 def price_rows_of(*, version_id: int, price_key: str) -> PriceRows | None:

@@ -15,6 +15,7 @@ from django.db.models import Field, ForeignKey, Model, OuterRef, QuerySet, Subqu
 
 from plans.catalogue.changes import price_parts, version_parts
 from plans.models import (
+    Budget,
     Customer,
     Feature,
     Membership,
@@ -209,6 +210,7 @@ def _customer(row: Customer, until: datetime | None) -> Iterable[Entry]:
         (Membership, _titled("A portal user", added="was added", gone="was removed")),
         (Subscription, _titled("A subscription", added="was started")),
         (PriceOverride, _titled("The agreed price “{row.price_key}”", added="was agreed")),
+        (Budget, _titled("A budget", added="was set", gone="was removed")),
     ):
         rows = _history(model).filter(customer_id=row.pk)
         yield from entries_of(

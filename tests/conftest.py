@@ -15,6 +15,7 @@ os.environ["DEBUG"] = "false"
 pytest_plugins = [
     "tests.fixtures.broker",
     "tests.fixtures.browser",
+    "tests.fixtures.job_world",
     "tests.fixtures.own_services",
     "tests.fixtures.staff",
     "tests.fixtures.statements",

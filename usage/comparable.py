@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from django.db import connection
 
-NEWEST = 100
+NEWEST = 200
 
 
 class PerInput(NamedTuple):

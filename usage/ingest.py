@@ -19,6 +19,10 @@ DECIMALS_MAX = 12
 DIMENSIONS_LENGTH_MAX = 500
 _NUMBER_LENGTH_MAX = 400
 
+# What Tollgate records itself: events of outcomes, which nobody else may send.
+OWN_SOURCE = "tollgate/outcomes"
+OWN_TYPES = "tollgate.outcome."
+
 UNKNOWN_SUBJECT = "unknown_subject"
 UNKNOWN_TYPE = "unknown_type"
 CONFLICT = "conflict"
@@ -256,6 +260,10 @@ def find_fault(event: CloudEvent, *, types: Mapping[str, TypeRules], span: Span)
             f"“time” must lie between {_said(span.oldest)} and {_said(span.newest)}.",
             "time",
         )
+    if event.source == OWN_SOURCE or event.type.startswith(OWN_TYPES):
+        name = "source" if event.source == OWN_SOURCE else "type"
+        said = f"“{name}” is kept for what Tollgate records itself. Claim outcomes instead."
+        return Fault("reserved", said, name)
     if event.data_base64 is not None:
         return Fault("invalid_data", "“data” must be JSON: “data_base64” is not read.", "data")
     rules = types.get(event.type)

@@ -90,13 +90,16 @@ METERS = """jsonb_to_recordset(%s::jsonb) AS m
     (i bigint, y text, k text, v text, d text[], n int, fk text, fv text[], fm jsonb, g text,
      o numeric)"""
 
-# A JSON number, or a string of the form that ingest takes; null for everything else.
+# A JSON number, or a string of the form that ingest takes; null for everything else. What the
+# reversal of an outcome takes away is below zero: its events are ours, and nobody else's.
 _VALUE = """CASE
     WHEN e.properties -> m.v >= '0'::jsonb AND e.properties -> m.v < '1000000000000000000'::jsonb
         THEN round((e.properties -> m.v)::numeric, 12)
     WHEN jsonb_typeof(e.properties -> m.v) = 'string'
         AND e.properties ->> m.v ~ '^[0-9]{1,18}(\\.[0-9]{1,12})?$'
         THEN (e.properties ->> m.v)::numeric
+    WHEN e.source = 'tollgate/outcomes' AND jsonb_typeof(e.properties -> m.v) = 'number'
+        THEN round((e.properties ->> m.v)::numeric, 12)
     END"""
 _FILTER = """(m.fk IS NULL OR e.properties ->> m.fk = ANY (m.fv) AND (m.fm IS NULL OR NOT EXISTS (
     SELECT FROM jsonb_each(m.fm) AS f

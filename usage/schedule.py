@@ -37,6 +37,12 @@ ENTRIES = (
         description="Tries events again whose customer or type was unknown.",
         every_minutes=60,
     ),
+    Entry(
+        name="Settle outcomes",
+        task="usage.tasks.settle_outcomes",
+        description="Decides outcomes whose window is over; releases what was held back.",
+        every_minutes=5,
+    ),
 )
 
 

@@ -14,6 +14,8 @@ from typing import Any
 from msgspec.structs import astuple
 
 from usage.ingest import (
+    OWN_SOURCE,
+    OWN_TYPES,
     QUANTITY_MAX,
     TEXT_LENGTH_MAX,
     CloudEvent,
@@ -48,6 +50,8 @@ def find_sound_rows(
         or not (_are_texts(ids) and _are_texts(set(sources)))
         or not (span.oldest <= min(times) and max(times) <= span.newest)
         or not set(kinds) <= types.keys()
+        or OWN_SOURCE in sources
+        or any(kind.startswith(OWN_TYPES) for kind in set(kinds))
     ):
         return None
     if None in data:

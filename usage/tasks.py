@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.utils import timezone
 
-from usage.operations import partitions, quarantine, rollup
+from usage.operations import outcome_deadlines, partitions, quarantine, rollup
 
 SECONDS_MAX = 240
 
@@ -26,3 +26,11 @@ def keep_partitions() -> None:
 def replay_quarantine() -> None:
     """Store the quarantined events whose customer or type is known by now."""
     quarantine.replay(now=timezone.now())
+
+
+@shared_task
+def settle_outcomes(customer_ids: list[int] | None = None) -> None:
+    """Decide outcomes whose window is over, and release what was held back."""
+    report = outcome_deadlines.settle_due(now=timezone.now(), customers=customer_ids)
+    if not report.is_done:
+        settle_outcomes.delay(customer_ids)

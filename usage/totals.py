@@ -41,14 +41,20 @@ def customer_usage(*, key: str, start: datetime, end: datetime) -> list[MeterTot
     """
     if not start < end or end - start > SPAN_MAX:
         raise BadSpan(f"The span must end after it starts, within {SPAN_MAX.days} days.")
-    customer = Customer.objects.filter(key=key).first()
-    if customer is None:
-        raise UnknownCustomer(f"No customer has the key “{key}”.")
+    customer = find_customer(key=key)
     readings = read_usage([Window(0, customer.pk, start, end)]).readings.get(0, {})
     meters = Meter.objects.in_bulk(list(readings))
     workspaces = dict(Workspace.objects.filter(customer=customer).values_list("id", "key"))
     found = [_total(meters[pk], reading, workspaces) for pk, reading in readings.items()]
     return sorted(found, key=lambda each: each.meter.key)
+
+
+def find_customer(*, key: str) -> Customer:
+    """Return the customer with a key. Raises UnknownCustomer."""
+    customer = Customer.objects.filter(key=key).first()
+    if customer is None:
+        raise UnknownCustomer(f"No customer has the key “{key}”.")
+    return customer
 
 
 def _total(meter: Meter, reading: Reading, workspaces: dict[int, str]) -> MeterTotal:

@@ -1,5 +1,5 @@
 """The billing side of the admin: statements, the journal, credit, dry runs, subscriptions."""
 
-from billing.admin import dry_runs, ledger, pools, statements, subscriptions
+from billing.admin import dry_runs, ledger, pools, requests, statements, subscriptions
 
-__all__ = ["dry_runs", "ledger", "pools", "statements", "subscriptions"]
+__all__ = ["dry_runs", "ledger", "pools", "requests", "statements", "subscriptions"]

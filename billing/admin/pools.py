@@ -16,8 +16,9 @@ from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from billing.admin.ledger import in_unit
-from billing.credits.granting import grant_credit
+from billing.admin.moving import AWAITS, expire_page, transfer_page
 from billing.credits.queries import annotated_with_balances
+from billing.credits.requests import request_grant
 from billing.models import CreditGrant, CreditPool, Hold, UnitOfAccount
 from billing.wording import Money, moment
 from plans.admin.action_forms import DateInput
@@ -66,13 +67,13 @@ class GrantForm(forms.Form):
 class UnitOfAccountAdmin(HouseAdmin):
     """Currencies as they come to be used, and the credits that finance defines."""
 
-    list_display = ("code", "name", "kind", "decimals")
+    list_display = ("code", "name", "kind", "decimals", "approval_above")
     list_filter = ("kind",)
     ordering = ("kind", "code")
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Leave a unit as it is: balances are counted in it."""
-        return False
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """Leave a unit as it is, but for who may move it: balances are counted in it."""
+        return () if obj is None else ("code", "name", "kind", "decimals")
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Keep a unit: balances are counted in it."""
@@ -91,7 +92,7 @@ class CreditPoolAdmin(HouseAdmin):
     fields = ("customer", ("name", "key"), "unit")
     prepopulated_fields = {"key": ("name",)}
     change_form_template = "admin/billing/creditpool/change_form.html"
-    actions_detail = ("grant",)
+    actions_detail = ("grant", "transfer", "expire")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[CreditPool]:
         """Load the balances of a page at once."""
@@ -153,22 +154,39 @@ class CreditPoolAdmin(HouseAdmin):
         pool = get_object_or_404(self.get_queryset(request), pk=object_id)
         return answer(self, request, _grant_page(request, pool, now=timezone.now()))
 
+    @action(description="Move credit", url_path="transfer", permissions=["grant"])
+    def transfer(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Move credit to another pool of the customer."""
+        pool = get_object_or_404(self.get_queryset(request), pk=object_id)
+        return answer(self, request, transfer_page(request, pool, now=timezone.now()))
+
+    @action(description="Expire credit", url_path="expire", permissions=["grant"])
+    def expire(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Let what is free of a grant expire now."""
+        pool = get_object_or_404(self.get_queryset(request), pk=object_id)
+        return answer(self, request, expire_page(request, pool, now=timezone.now()))
+
 
 def _grant_page(request: HttpRequest, pool: CreditPool, *, now: datetime) -> ActionPage:
     def run(cleaned: dict[str, Any]) -> str:
-        grant_credit(
+        by_id = request.user.pk
+        assert by_id is not None
+        waits = request_grant(
             pool=pool,
             key=cleaned["key"],
-            source=cleaned["source"],
             amount=cleaned["amount"],
-            effective_at=now,
-            expires_at=_expiry(pool, cleaned["expires_on"]),
-            priority=cleaned["priority"],
-            cost=cleaned["cost"] or Decimal(0),
-            note=cleaned["note"],
-            by_id=request.user.pk,
+            terms={
+                "source": cleaned["source"],
+                "expires_at": _expiry(pool, cleaned["expires_on"]),
+                "priority": cleaned["priority"],
+                "cost": cleaned["cost"] or Decimal(0),
+            },
+            reason=cleaned["note"],
             now=now,
+            by_id=by_id,
         )
+        if waits is not None:
+            return AWAITS
         return f"{in_unit(cleaned['amount'], pool.unit)} were granted to {pool.customer.name}."
 
     return ActionPage(

@@ -21,8 +21,7 @@ from usage.api.schema import PROBLEM, REFUSALS
 class EstimateRequest(serializers.Serializer[Any]):
     """The job that is asked about."""
 
-    customer = serializers.CharField(help_text="The customer's key.")
-    workspace = serializers.CharField(required=False, help_text="Key of one of its workspaces.")
+    subject = serializers.CharField(help_text="Key of a customer or a workspace.")
     job_class = serializers.CharField(help_text="The class's key.")
     input_size = serializers.DecimalField(
         max_digits=38, decimal_places=12, min_value=Decimal(0), default=Decimal(1),
@@ -60,7 +59,7 @@ class QuantityRangeSerializer(RangeSerializer):
 class EstimateSerializer(RangeSerializer):
     """What a job will cost."""
 
-    customer = serializers.CharField()
+    subject = serializers.CharField()
     job_class = serializers.CharField()
     input_size = serializers.CharField()
     currency = serializers.CharField()
@@ -93,9 +92,7 @@ class EstimatesView(APIView):
         responses={
             200: EstimateSerializer,
             **REFUSALS,
-            404: OpenApiResponse(
-                PROBLEM, "`unknown_customer`, `unknown_workspace`, `unknown_job_class`"
-            ),
+            404: OpenApiResponse(PROBLEM, "`unknown_subject`, `unknown_job_class`"),
             409: OpenApiResponse(PROBLEM, "`no_subscription`, `not_priceable`"),
             422: OpenApiResponse(PROBLEM, "`invalid`"),
         },
@@ -112,9 +109,9 @@ def _as_json(found: AskedEstimate) -> dict[str, Any]:
     estimate, currency = found.estimate, found.estimate.currency
     over = BudgetSpendSerializer(found.over_budgets, many=True, context={"currency": currency})
     return {
-        "customer": found.customer,
-        "job_class": found.job_class,
-        "input_size": f"{EXACT.normalize(found.input_size):f}",
+        "subject": found.asked.subject,
+        "job_class": found.asked.job_class,
+        "input_size": f"{EXACT.normalize(found.asked.input_size):f}",
         "currency": currency,
         "low": amount_text(estimate.low, currency=currency),
         "expected": amount_text(estimate.expected, currency=currency),

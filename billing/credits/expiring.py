@@ -18,7 +18,7 @@ def expire_grants(*, now: datetime, limit: int = PAGE) -> int:
     What is held of a grant stays until the hold ends. Up to ``rollover_most`` of the rest is
     carried on into a new grant.
     """
-    due = CreditGrant.objects.filter(expires_at__lte=now, remaining__gt=0)
+    due = CreditGrant.objects.filter(expires_at__lte=now, has_credit=True)
     due = due.filter(remaining__gt=F("held")).select_related("pool__customer")
     grants = due.order_by("expires_at", "pk")[:limit]
     return sum(_expire(grant, now=now) for grant in grants)

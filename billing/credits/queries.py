@@ -48,7 +48,7 @@ _BALANCE = """
 SELECT coalesce(sum(CASE WHEN expires_at <= %(at)s THEN held ELSE remaining END), 0),
        coalesce(sum(held), 0),
        (SELECT coalesce(sum(free), 0) FROM billing_usable_grants(%(pool)s, %(at)s, '', ''))
-FROM billing_creditgrant WHERE pool_id = %(pool)s AND remaining > 0
+FROM billing_creditgrant WHERE pool_id = %(pool)s AND has_credit
 """
 
 
@@ -70,6 +70,6 @@ def annotated_with_balances(pools: QuerySet[CreditPool], *, at: datetime) -> Que
 
 
 def _summed(expression: Combinable) -> Coalesce:
-    grants = CreditGrant.objects.filter(pool=OuterRef("pk"), remaining__gt=0).order_by()
+    grants = CreditGrant.objects.filter(pool=OuterRef("pk"), has_credit=True).order_by()
     sums = grants.values("pool").annotate(total=Sum(expression)).values("total")
     return Coalesce(Subquery(sums, output_field=_AMOUNT), Decimal(0), output_field=_AMOUNT)

@@ -10,13 +10,12 @@ from billing.estimating import estimate
 from billing.spend.queries import BudgetSpend, spend_of
 from plans import rating
 from plans.models import Customer, JobClass, Workspace
-from usage.totals import UnknownCustomer
 
 
-class UnknownWorkspace(Exception):
-    """The customer has no workspace of this key."""
+class UnknownSubject(Exception):
+    """No customer and no workspace has this key."""
 
-    code = "unknown_workspace"
+    code = "unknown_subject"
     http_status = 404
 
 
@@ -36,12 +35,11 @@ class NotPriceable(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """A job that is asked about, by keys."""
+    """A job that is asked about; ``subject`` is the key of a customer or a workspace."""
 
-    customer: str
+    subject: str
     job_class: str
-    input_size: Decimal
-    workspace: str = ""
+    input_size: Decimal = Decimal(1)
     dimensions: Mapping[str, str] = field(default_factory=dict)
     service_class: str = ""
 
@@ -50,9 +48,7 @@ class Asked:
 class AskedEstimate:
     """The answer: the estimate, and the budgets that its high end would exceed."""
 
-    customer: str
-    job_class: str
-    input_size: Decimal
+    asked: Asked
     estimate: Estimate
     over_budgets: tuple[BudgetSpend, ...]
 
@@ -60,18 +56,16 @@ class AskedEstimate:
 def ask_for_estimate(*, asked: Asked, now: datetime) -> AskedEstimate:
     """Return what a job will cost, and which budgets would not hold it.
 
-    Raises UnknownCustomer, UnknownWorkspace, UnknownJobClass, NoSubscription and NotPriceable.
+    Raises UnknownSubject, UnknownJobClass, NoSubscription and NotPriceable.
     """
-    customer = Customer.objects.filter(key=asked.customer).first()
-    if customer is None:
-        raise UnknownCustomer(f"There is no customer “{asked.customer}”.")
+    customer, workspace = _subject(asked.subject)
     job_class = JobClass.objects.filter(key=asked.job_class).first()
     if job_class is None:
         raise UnknownJobClass(f"There is no job class “{asked.job_class}”.")
     try:
         found = estimate(
             customer=customer,
-            workspace=_workspace(customer, asked.workspace),
+            workspace=workspace,
             job_class=job_class,
             input_size=asked.input_size,
             dimensions=asked.dimensions,
@@ -80,23 +74,24 @@ def ask_for_estimate(*, asked: Asked, now: datetime) -> AskedEstimate:
         )
     except rating.RatingError as error:
         raise NotPriceable(str(error)) from error
+    scopes = {"", workspace.key} if workspace else {""}
     return AskedEstimate(
-        customer=customer.key,
-        job_class=job_class.key,
-        input_size=asked.input_size,
+        asked=asked,
         estimate=found,
         over_budgets=tuple(
             budget
             for budget in spend_of(customer, now=now).budgets
-            if budget.workspace in ("", asked.workspace) and budget.left < found.high
+            if budget.workspace in scopes and budget.left < found.high
         ),
     )
 
 
-def _workspace(customer: Customer, key: str) -> Workspace | None:
-    if not key:
-        return None
-    workspace = Workspace.objects.filter(customer=customer, key=key).first()
+def _subject(key: str) -> tuple[Customer, Workspace | None]:
+    """Return the customer of a key, and the workspace where it is one's: they share their keys."""
+    customer = Customer.objects.filter(key=key).first()
+    if customer is not None:
+        return customer, None
+    workspace = Workspace.objects.filter(key=key).select_related("customer").first()
     if workspace is None:
-        raise UnknownWorkspace(f"{customer.name} has no workspace “{key}”.")
-    return workspace
+        raise UnknownSubject(f"There is no customer and no workspace “{key}”.")
+    return workspace.customer, workspace

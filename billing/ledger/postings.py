@@ -4,16 +4,19 @@ A debit is above zero, a credit below. Each template sums to zero in every unit:
 
 | event | debit | credit |
 |---|---|---|
-| statement finalised | receivable | revenue |
+| statement finalised | receivable | revenue; unbilled, for the packs on it |
 | payment | cash | receivable |
 | refund | receivable | cash |
 | credit note | revenue | receivable |
 | credit granted | issued; unbilled, where it is sold | credit; deferred |
 | credit used | credit; deferred, for its cost | used; revenue |
 | credit expired | credit; deferred, for its cost | expired; breakage |
+| credit given back | used; revenue | credit; deferred, for its cost |
+| credit moved between pools | credit, of the old grant | credit, of the new one |
 
-The last two are posted by the database in the call that ends a hold or a grant, since a round trip
-for each would cost more than all the rest; see ``migrations/0011_credit_rules.py``.
+What a hold uses, what is given back, and what expires by time, is posted by the database in the
+call that ends a hold or a grant, since a round trip for each would cost more than all the rest; see
+``migrations/0013_faster_credit.py``.
 
 A statement below zero, which gives back more than it charges, posts the other way round.
 """
@@ -77,9 +80,20 @@ def refuse_unbalanced(entries: Iterable[Entry]) -> None:
         raise Unbalanced(f"The entries are out of balance by {listed}.")
 
 
-def statement_finalised(*, total: Decimal, currency: str) -> tuple[Entry, ...]:
-    """Return what a finalised statement posts; nothing where it comes to nothing."""
-    return _moved(total, debit=RECEIVABLE, credit=REVENUE, unit=currency)
+def statement_finalised(
+    *, total: Decimal, currency: str, packs: Decimal = _ZERO
+) -> tuple[Entry, ...]:
+    """Return what a finalised statement posts; nothing where it comes to nothing.
+
+    What ``packs`` cost is a part of the total. It is no revenue yet: the grants have put it among
+    what is deferred, and their use, or their expiry, recognises it.
+    """
+    entries = (
+        Entry(RECEIVABLE, currency, total),
+        Entry(UNBILLED, currency, -packs),
+        Entry(REVENUE, currency, packs - total),
+    )
+    return tuple(entry for entry in entries if entry.amount)
 
 
 def payment(*, amount: Decimal, currency: str) -> tuple[Entry, ...]:
@@ -103,6 +117,21 @@ def credit_granted(credit: Credit) -> tuple[Entry, ...]:
         *_moved(credit.amount, debit=ISSUED, credit=CREDIT, unit=credit.unit, grant=credit.grant),
         *_cost(credit, debit=UNBILLED, credit_to=DEFERRED),
     )
+
+
+def credit_expired(credit: Credit) -> tuple[Entry, ...]:
+    """Return what credit that expires by hand posts: what was sold of it is breakage."""
+    return (
+        *_moved(credit.amount, debit=CREDIT, credit=EXPIRED, unit=credit.unit, grant=credit.grant),
+        *_cost(credit, debit=DEFERRED, credit_to=BREAKAGE),
+    )
+
+
+def credit_transferred(
+    *, unit: str, amount: Decimal, from_grant: int, to_grant: int
+) -> tuple[Entry, ...]:
+    """Return what credit posts that moves from one grant to another of the same customer."""
+    return (Entry(CREDIT, unit, amount, from_grant), Entry(CREDIT, unit, -amount, to_grant))
 
 
 def _cost(credit: Credit, *, debit: str, credit_to: str) -> tuple[Entry, ...]:

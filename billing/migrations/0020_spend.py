@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0012_credit_schedule'),
+        ("billing", "0014_credit_requests"),
         ('plans', '0009_frozen_credit_and_job_terms'),
     ]
 

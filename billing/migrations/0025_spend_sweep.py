@@ -19,7 +19,7 @@ def backwards(apps: Any, _schema_editor: Any) -> None:
 class Migration(migrations.Migration):
 
     dependencies = [('django_celery_beat', '0019_alter_periodictasks_options'),
-        ('billing', '0020_spend'),
+        ("billing", "0024_admission"),
         ('plans', '0009_frozen_credit_and_job_terms'),
     ]
 

@@ -1,22 +1,43 @@
+from billing.models.alerts import BudgetAlert, SpendDay
+from billing.models.credit_use import CreditDraw, CreditPurchase, CreditSweep
 from billing.models.credits import CreditGrant, CreditPool, Hold, HoldSlice
 from billing.models.dry_runs import DryRun, DryRunResult
 from billing.models.ledger import LedgerAccount, LedgerEntry, LedgerTransaction, UnitOfAccount
+from billing.models.requests import CreditRequest
 from billing.models.spend import Spend, SpendSweep
 from billing.models.statements import Statement, StatementLine
+from billing.models.webhooks import (
+    EventType,
+    WebhookAttempt,
+    WebhookDelivery,
+    WebhookEndpoint,
+    WebhookEvent,
+)
 
 __all__ = [
+    "BudgetAlert",
+    "CreditDraw",
     "CreditGrant",
     "CreditPool",
+    "CreditPurchase",
+    "CreditRequest",
+    "CreditSweep",
     "DryRun",
     "DryRunResult",
+    "EventType",
     "Hold",
     "HoldSlice",
     "LedgerAccount",
     "LedgerEntry",
     "LedgerTransaction",
     "Spend",
+    "SpendDay",
     "SpendSweep",
     "Statement",
     "StatementLine",
     "UnitOfAccount",
+    "WebhookAttempt",
+    "WebhookDelivery",
+    "WebhookEndpoint",
+    "WebhookEvent",
 ]

@@ -12,7 +12,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MinValueValidator
 from django.db import models
 
-from billing.models.ledger import UnitOfAccount
+from billing.models.ledger import UnitOfAccount, set_index
 from plans.models import Customer
 from plans.models.fields import key_field, validate_currency
 
@@ -60,7 +60,9 @@ class CreditGrant(models.Model):
         ROLLOVER = "rollover", "Carried over"
         TRANSFER = "transfer", "Transferred"
 
-    pool = models.ForeignKey(CreditPool, on_delete=models.PROTECT, related_name="grants")
+    pool = models.ForeignKey(
+        CreditPool, on_delete=models.PROTECT, db_index=False, related_name="grants"
+    )
     key = models.CharField(max_length=200)
     source = models.CharField(max_length=10, choices=Source.choices)
     note = models.TextField(blank=True, default="")
@@ -87,11 +89,21 @@ class CreditGrant(models.Model):
     rollover_months = models.PositiveSmallIntegerField(null=True, blank=True)
     rollovers_left = models.PositiveSmallIntegerField(default=0)
     rolled_from = models.ForeignKey(
-        "self", on_delete=models.PROTECT, null=True, related_name="rolled_into"
+        "self", on_delete=models.PROTECT, null=True, db_index=False, related_name="rolled_into"
     )
     created_at = models.DateTimeField(auto_now_add=True)
     created_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        null=True,
+        db_index=False,
+        related_name="+",
+    )
+    has_credit = models.GeneratedField(
+        expression=models.Q(remaining__gt=0),  # type: ignore[arg-type]  # a Q resolves as an expression does
+        output_field=models.BooleanField(),
+        db_persist=True,
+        editable=False,
     )
 
     class Meta:
@@ -128,13 +140,15 @@ class CreditGrant(models.Model):
             models.Index(
                 fields=["pool", "priority", "expires_at"],
                 name="grant_with_credit",
-                condition=models.Q(remaining__gt=0),
+                condition=models.Q(has_credit=True),
             ),
             models.Index(
                 fields=["expires_at"],
                 name="grant_to_expire",
-                condition=models.Q(remaining__gt=0, expires_at__isnull=False),
+                condition=models.Q(has_credit=True, expires_at__isnull=False),
             ),
+            set_index("created_by", name="grant_created_by"),
+            set_index("rolled_from", name="grant_rolled_from"),
         ]
 
     def __str__(self) -> str:
@@ -154,7 +168,9 @@ class Hold(models.Model):
         VOIDED = "voided", "Voided"
         EXPIRED = "expired", "Expired"
 
-    pool = models.ForeignKey(CreditPool, on_delete=models.PROTECT, related_name="holds")
+    pool = models.ForeignKey(
+        CreditPool, on_delete=models.PROTECT, db_index=False, related_name="holds"
+    )
     key = models.CharField(max_length=200)
     amount = amount_field()
     used = amount_field(default=Decimal(0))
@@ -189,9 +205,11 @@ class Hold(models.Model):
 class HoldSlice(models.Model):
     """What a hold pins of one grant, in the order of use."""
 
-    hold = models.ForeignKey(Hold, on_delete=models.PROTECT, related_name="slices")
+    hold = models.ForeignKey(Hold, on_delete=models.PROTECT, db_index=False, related_name="slices")
     position = models.PositiveSmallIntegerField()
-    grant = models.ForeignKey(CreditGrant, on_delete=models.PROTECT, related_name="slices")
+    grant = models.ForeignKey(
+        CreditGrant, on_delete=models.PROTECT, db_index=False, related_name="slices"
+    )
     amount = amount_field()
 
     class Meta:

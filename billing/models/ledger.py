@@ -14,6 +14,13 @@ from plans.models import Customer
 from plans.models.fields import validate_currency
 
 
+def set_index(field: str, *, name: str) -> models.Index:
+    """Return an index over the rows that have the field: few of many, and no write for the rest."""
+    return models.Index(
+        fields=[field], name=name, condition=models.Q(**{f"{field}__isnull": False})
+    )
+
+
 class UnitOfAccount(models.Model):
     """What amounts are counted in: a currency, or a named credit that finance defines.
 
@@ -28,6 +35,13 @@ class UnitOfAccount(models.Model):
     name = models.CharField(max_length=100)
     kind = models.CharField(max_length=10, choices=Kind.choices)
     decimals = models.PositiveSmallIntegerField(default=0)
+    approval_above = models.DecimalField(
+        max_digits=38,
+        decimal_places=12,
+        null=True,
+        blank=True,
+        help_text="Above this, credit that is moved by hand needs a second person. Empty: never.",
+    )
 
     class Meta:
         verbose_name_plural = "units of account"
@@ -67,9 +81,13 @@ class LedgerAccount(models.Model):
         USED = "used", "Credit used"
         EXPIRED = "expired", "Credit expired"
 
-    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="accounts")
+    customer = models.ForeignKey(
+        Customer, on_delete=models.PROTECT, db_index=False, related_name="accounts"
+    )
     kind = models.CharField(max_length=12, choices=Kind.choices)
-    unit = models.ForeignKey(UnitOfAccount, on_delete=models.PROTECT, related_name="+")
+    unit = models.ForeignKey(
+        UnitOfAccount, on_delete=models.PROTECT, db_index=False, related_name="+"
+    )
     balance = models.DecimalField(max_digits=38, decimal_places=12, default=0, editable=False)
 
     class Meta:
@@ -103,21 +121,29 @@ class LedgerTransaction(models.Model):
         CORRECTION = "correction", "Correction"
 
     customer = models.ForeignKey(
-        Customer, on_delete=models.PROTECT, related_name="ledger_transactions"
+        Customer, on_delete=models.PROTECT, db_index=False, related_name="ledger_transactions"
     )
     key = models.CharField(max_length=200)
     reason = models.CharField(max_length=12, choices=Reason.choices)
     note = models.TextField(blank=True, default="")
     statement = models.ForeignKey(
-        Statement, on_delete=models.PROTECT, null=True, related_name="ledger_transactions"
+        Statement,
+        on_delete=models.PROTECT,
+        null=True,
+        db_index=False,
+        related_name="ledger_transactions",
     )
     corrects = models.ForeignKey(
-        "self", on_delete=models.PROTECT, null=True, related_name="corrections"
+        "self", on_delete=models.PROTECT, null=True, db_index=False, related_name="corrections"
     )
     happened_at = models.DateTimeField()
     recorded_at = models.DateTimeField(db_default=TransactionNow(), editable=False)
     recorded_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        null=True,
+        db_index=False,
+        related_name="+",
     )
 
     class Meta:
@@ -126,6 +152,9 @@ class LedgerTransaction(models.Model):
         ]
         indexes = [
             models.Index(fields=["customer", "-id"], name="transaction_of_customer"),
+            set_index("statement", name="transaction_of_statement"),
+            set_index("corrects", name="transaction_corrects"),
+            set_index("recorded_by", name="transaction_recorded_by"),
         ]
 
     def __str__(self) -> str:
@@ -135,15 +164,26 @@ class LedgerTransaction(models.Model):
 class LedgerEntry(models.Model):
     """A signed amount on one account, as a part of a transaction; debits are above zero.
 
-    What moves credit names the grant.
+    What moves credit names the grant. That all three are there is held by the trigger that keeps
+    balances, once for all entries of a statement: a foreign key would ask for each entry again.
     """
 
     transaction = models.ForeignKey(
-        LedgerTransaction, on_delete=models.PROTECT, related_name="entries"
+        LedgerTransaction, on_delete=models.PROTECT, db_constraint=False, related_name="entries"
     )
-    account = models.ForeignKey(LedgerAccount, on_delete=models.PROTECT, related_name="entries")
+    account = models.ForeignKey(
+        LedgerAccount,
+        on_delete=models.PROTECT,
+        db_constraint=False,
+        db_index=False,
+        related_name="entries",
+    )
     grant = models.ForeignKey(
-        "billing.CreditGrant", on_delete=models.PROTECT, null=True, related_name="entries"
+        "billing.CreditGrant",
+        on_delete=models.PROTECT,
+        null=True,
+        db_constraint=False,
+        related_name="entries",
     )
     amount = models.DecimalField(max_digits=38, decimal_places=12)
 

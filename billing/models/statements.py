@@ -30,6 +30,8 @@ class Statement(models.Model):
     class LineKind(models.TextChoices):
         CHARGE = "charge", "Charge"
         ADJUSTMENT = "adjustment", "Adjustment of an earlier period"
+        CREDIT_PACK = "credit_pack", "Credit or units bought"
+        CREDIT = "credit", "Paid by credit"
 
     customer = models.ForeignKey(
         Customer, on_delete=models.PROTECT, db_index=False, related_name="statements"

@@ -8,7 +8,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from billing.queries.portal import customer_of
 
@@ -36,9 +36,15 @@ def guarded(view: View) -> View:
 
 def customer_page(view: View) -> View:
     """Call the view with the signed-in user's ``customer``; tell a user who has none so."""
+    return guarded(require_safe(_of_customer(view)))
 
-    @guarded
-    @require_safe
+
+def customer_form(view: View) -> View:
+    """Do the same for a page with a form. Every portal user of a customer may send it."""
+    return guarded(require_http_methods(["GET", "HEAD", "POST"])(_of_customer(view)))
+
+
+def _of_customer(view: View) -> View:
     @wraps(view)
     def inner(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
         if not request.user.is_authenticated:

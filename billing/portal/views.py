@@ -23,7 +23,7 @@ def overview(request: HttpRequest, *, customer: Customer) -> HttpResponse:
     """Show this period so far and the latest statements."""
     found = portal.overview(customer=customer, now=timezone.now())
     current = found.current.usage
-    return _page(
+    return page_of(
         request,
         "overview",
         customer=customer,
@@ -38,22 +38,22 @@ def usage(request: HttpRequest, *, customer: Customer) -> HttpResponse:
     """Show this period's usage by meter, day, dimension and workspace."""
     current = portal.current_period(customer=customer, now=timezone.now())
     found = cards(current.usage) if current.usage else []
-    return _page(request, "usage", customer=customer, current=current, cards=found)
+    return page_of(request, "usage", customer=customer, current=current, cards=found)
 
 
 @customer_page
 def statements(request: HttpRequest, *, customer: Customer) -> HttpResponse:
     """List the customer's statements."""
-    found = portal.statement_list(customer=customer, after=_after(request))
-    return _page(request, "statements", customer=customer, list=found)
+    found = portal.statement_list(customer=customer, after=after_of(request))
+    return page_of(request, "statements", customer=customer, list=found)
 
 
 @customer_page
 def statement(request: HttpRequest, *, customer: Customer, number: str) -> HttpResponse:
     """Show one statement with its explanation."""
     found = get_object_or_404(finalised_of(customer=customer), number=number)
-    page = statement_page(statement=found, after=_after(request) or 0)
-    return _page(request, "statement", customer=customer, page=page)
+    page = statement_page(statement=found, after=after_of(request) or 0)
+    return page_of(request, "statement", customer=customer, page=page)
 
 
 @customer_page
@@ -68,19 +68,20 @@ def line_events(
         )
     except (StatementLine.DoesNotExist, BadCursor) as error:
         raise Http404 from error
-    return _page(request, "events", customer=customer, page=page)
+    return page_of(request, "events", customer=customer, page=page)
 
 
-def _page(request: HttpRequest, name: str, *, customer: Customer, **context: Any) -> HttpResponse:
+def page_of(request: HttpRequest, name: str, *, customer: Customer, **context: Any) -> HttpResponse:
+    """Render a page of the portal in its frame."""
     context |= {"customer_name": customer.name, "zone": customer.time_zone, "section": name}
     return render(request, f"portal/{name}.html", context)
 
 
-def _after(request: HttpRequest) -> int | None:
+def after_of(request: HttpRequest, *, digits: int = 9) -> int | None:
     """Return where the page goes on from. Raises Http404 for what no page has offered."""
     text = request.GET.get("after", "")
     if not text:
         return None
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
+    if not (text.isascii() and text.isdigit() and len(text) <= digits):
         raise Http404
     return int(text)

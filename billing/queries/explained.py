@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from billing.statements.build import ADJUSTMENT
+from billing.statements.credit_lines import ADJUSTMENT
 from billing.statements.values import Line
 from billing.statements.words import exact_amount, line_in_words
 from billing.wording import Money, Quantity, Span

@@ -8,7 +8,7 @@ from decimal import Decimal
 from django.db import connection
 from django.db.models import Count, Max, QuerySet
 
-from billing.models import Statement
+from billing.models import CreditRequest, Statement
 from billing.queries.pages import Head, head_of
 from billing.wording import Quantity
 from plans.models import Meter
@@ -76,6 +76,13 @@ def statements_in_review(*, limit: int = ROWS_MAX) -> Queue:
         status=Statement.Status.REVIEW, approved_at=None, parked_at=None
     )
     return _queue(review.order_by("finalise_due_at", "id"), limit=limit)
+
+
+def credit_requests_waiting() -> "QuerySet[CreditRequest]":
+    """Return the credit requests that nobody has decided on, the oldest first."""
+    waiting = CreditRequest.objects.filter(status=CreditRequest.Status.REQUESTED)
+    parts = ("pool__customer", "requested_by")
+    return waiting.select_related(*parts).order_by("requested_at", "pk")
 
 
 _UNPRICED = """

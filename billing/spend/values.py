@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from billing.statements.build import CHARGE
+from billing.statements.credit_lines import CHARGE
 from billing.statements.values import Draft, Facts, Line, Segment, canonical
 from plans.rating.money import ZERO, plus, split, total
 

@@ -1,17 +1,36 @@
 """Build a statement from its facts. Pure: the same facts and terms give the same lines.
 
-The order on a line is that of ``plans.rating``; on the statement the charges of the period come
-first, segment by segment and price by price, then the adjustments of earlier periods.
+The order on a line is that of ``plans.rating``; on the statement come the packs that were bought,
+then the charges of the period, segment by segment and price by price, then the adjustments of
+earlier periods, and last what credit pays; see ``credit_lines``.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from msgspec import UNSET
+from msgspec.structs import replace as with_fields
+
+from billing.statements.credit_lines import (
+    ADJUSTMENT,
+    CHARGE,
+    CREDIT_PACK,
+    Paying,
+    Purse,
+    changes,
+    credit_lines,
+    paid_line,
+    purchase_lines,
+)
+from billing.statements.credit_values import CreditUse
 from billing.statements.days import day_levels
+from billing.statements.outcome_corrections import in_two_steps, with_reversals_as_billed
+from billing.statements.upgrades import Held, given_back, held, is_fee, named_upgraded
 from billing.statements.values import (
     Billed,
     Draft,
@@ -24,9 +43,8 @@ from billing.statements.values import (
 )
 from plans import rating
 from plans.rating.agreed import with_agreed
+from plans.rating.prices import RATED
 
-CHARGE = "charge"
-ADJUSTMENT = "adjustment"
 LINES_MAX = 10_000
 QUANTITY_DECIMALS = 12
 
@@ -73,35 +91,126 @@ def build(
     version, or an agreed price, are missing.
     """
     by = PricedBy(terms, agreed)
-    charges = tuple(_segment_lines(facts.segments, facts=facts, by=by))
+    purse = Purse(facts.credit)
+    paying = Paying(purse, facts.currency)
+    charges = tuple(_segment_lines(facts.segments, facts=facts, by=by, paying=paying))
     adjustments = tuple(
-        line for late in facts.late for line in _late_lines(late, facts=facts, by=by)
+        line for late in facts.late for line in _late_lines(late, facts=facts, by=by, paying=paying)
     )
-    lines = charges + adjustments
+    bought = purchase_lines(facts, purse=purse)
+    paid = credit_lines([*charges, *adjustments], facts=facts, purse=purse)
+    lines = (*bought, *charges, *adjustments, *paid)
     if len(lines) > LINES_MAX:
         raise TooManyLines(
             f"The statement would have {len(lines)} lines; {LINES_MAX} is the most. "
             "Price fewer combinations of dimensions on one line each."
         )
     adjusted = sum((line.amount for line in adjustments), _ZERO)
-    charged = sum((line.amount for line in charges), _ZERO)
-    return Draft(lines=lines, total=charged + adjusted, adjustments_total=adjusted)
+    total = sum((line.amount for line in lines), _ZERO)
+    return Draft(lines=lines, total=total, adjustments_total=adjusted)
 
 
-def _segment_lines(segments: Iterable[Segment], *, facts: Facts, by: PricedBy) -> Iterator[Line]:
-    for segment in segments:
-        used = {usage.meter: usage for usage in segment.usage}
-        share = segment_share(segment, zone=facts.zone)
-        phase = _phase(by.terms[segment.version], segment.phase)
-        for standing in _standing(segment, phase=phase, by=by):
-            price = standing.price
-            is_seldom = price.once or price.every_months > 1
-            if is_seldom and not _is_due(price, segment, zone=facts.zone):
-                continue
-            usage = used.get(price.meter or "", _NO_USAGE)
-            value = _usage(price, usage, segment=segment, zone=facts.zone)
+def uses_so_far(
+    facts: Facts,
+    *,
+    terms: Mapping[int, rating.Terms],
+    agreed: Mapping[int, rating.Price] = _NOTHING_AGREED,
+) -> list[CreditUse]:
+    """Return what the usage of a running period is yet to draw of the customer's credit.
+
+    Fees and seats are left to the statement. What the pools lack is left undrawn, and nothing is
+    given back: usage that is known today may be taken back and come again. Raises RatingError.
+    """
+    purse = Purse(facts.credit)
+    by, paying = PricedBy(terms, agreed), Paying(purse, facts.currency, strict=False)
+    lines = list(_segment_lines(facts.segments, facts=facts, by=by, paying=paying))
+    paid = credit_lines(lines, facts=facts, purse=purse)
+    parts = (line.explanation.credit for line in [*lines, *paid])
+    return [use for part in parts if part is not None for use in part.uses if not use.draw]
+
+
+def _segment_lines(
+    segments: Iterable[Segment], *, facts: Facts, by: PricedBy, paying: Paying
+) -> Iterator[Line]:
+    """Return the lines of segments; where paying is not strict, those of metered prices alone."""
+    fees: list[Line] = []
+    for each in held(segments):
+        lines = list(_priced_lines(each, facts=facts, by=by, paying=paying))
+        if each.left is not None:
+            left = by.terms[each.left.version].prices
+            lines = [named_upgraded(line, segment=each.segment, left=left) for line in lines]
+            lines += [given_back(fee, segment=each.left) for fee in fees]
+        fees = [line for line in lines if is_fee(line)]
+        yield from lines
+
+
+def _priced_lines(each: Held, *, facts: Facts, by: PricedBy, paying: Paying) -> Iterator[Line]:
+    segment = each.segment
+    used = {usage.meter: usage for usage in segment.usage}
+    share = _share(each, zone=facts.zone)
+    phase = _phase(by.terms[segment.version], segment.phase)
+    for standing in _standing(segment, phase=phase, by=by):
+        price = standing.price
+        if not paying.strict and (not price.meter or isinstance(price.model, rating.Seats)):
+            continue
+        is_seldom = price.once or price.every_months > 1
+        if is_seldom and not _is_due(price, segment, zone=facts.zone):
+            continue
+        usage = used.get(price.meter or "", _NO_USAGE)
+        value = _usage(price, usage, segment=segment, zone=facts.zone)
+        if price.credit is None and price.overage.policy != "packs":
             rated = rating.rate(price, value, currency=facts.currency, share=share)
             yield from _lines(rated, standing, usage, segment=segment, phase=phase)
+            continue
+        counted = _counted(price, value, currency=facts.currency, share=share)
+        for line in _lines(counted, standing, usage, segment=segment, phase=phase):
+            yield paid_line(line, price=price, paying=paying)
+
+
+def _counted(
+    price: rating.Price, usage: rating.Usage, *, currency: str, share: Fraction
+) -> tuple[rating.RatedLine, ...]:
+    """Return one line for a price in credits, or in packs: what it comes to is its quantity."""
+    if price.credit is None:
+        rated = rating.rate(replace(price, overage=RATED), usage, currency=currency, share=share)
+        quantity = sum((line.quantity for line in rated if line.usage_quantity), _ZERO)
+        return _together(rated, price, quantity=quantity, unit=price.unit, parts=())
+    rated = rating.rate(price, usage, currency=currency, share=share)
+    used = sum((line.amount for line in rated), _ZERO)
+    parts = tuple(part for line in rated for part in _labelled(line, alone=len(rated) == 1))
+    return _together(rated, price, quantity=used, unit=price.credit.code, parts=parts)
+
+
+def _labelled(line: rating.RatedLine, *, alone: bool) -> tuple[rating.Part, ...]:
+    """Return a line's parts, named after the line where it stands with others."""
+    if alone:
+        return line.parts
+    return tuple(replace(part, label=f"{line.label}, {part.label}") for part in line.parts)
+
+
+def _together(
+    rated: Sequence[rating.RatedLine],
+    price: rating.Price,
+    *,
+    quantity: Decimal,
+    unit: str,
+    parts: tuple[rating.Part, ...],
+) -> tuple[rating.RatedLine, ...]:
+    if not rated:
+        return ()
+    return (
+        rating.RatedLine(
+            key="",
+            label=price.name,
+            usage_quantity=sum((line.usage_quantity for line in rated), _ZERO),
+            quantity=quantity,
+            unit=unit,
+            parts=parts,
+            adjustments=tuple(change for line in rated for change in line.adjustments),
+            exact_amount=_ZERO,
+            amount=_ZERO,
+        ),
+    )
 
 
 def _phase(terms: rating.Terms, key: str) -> rating.Phase:
@@ -148,9 +257,14 @@ def _usage(price: rating.Price, usage: MeterUsage, *, segment: Segment, zone: st
 
 def segment_share(segment: Segment, *, zone: str) -> Fraction:
     """Return the part of its billing period that a segment is."""
-    if segment.start == segment.whole_start and segment.end == segment.whole_end:
+    return _share(Held(segment, segment.start, segment.end, None), zone=zone)
+
+
+def _share(each: Held, *, zone: str) -> Fraction:
+    segment = each.segment
+    if each.fees_start == segment.whole_start and each.fees_end == segment.whole_end:
         return _WHOLE
-    part = rating.Period(segment.start, segment.end)
+    part = rating.Period(each.fees_start, each.fees_end)
     return rating.share(part, of=rating.Period(segment.whole_start, segment.whole_end), zone=zone)
 
 
@@ -223,17 +337,54 @@ def _cells_by_line(
     return {key: tuple(cells) for key, cells in found.items()}
 
 
-def _late_lines(late: LatePeriod, *, facts: Facts, by: PricedBy) -> Iterator[Line]:
+def _late_lines(late: LatePeriod, *, facts: Facts, by: PricedBy, paying: Paying) -> Iterator[Line]:
     """Return what a finalised period comes to now, minus what was billed for it."""
     billed = {_billed_key(row): row for row in late.billed}
-    rated = {_line_key(line): line for line in _segment_lines(late.segments, facts=facts, by=by)}
+    paying = paying._replace(origin=late.origin)
+    lines = _segment_lines(late.segments, facts=facts, by=by, paying=paying)
+    rated = {_line_key(line): _without_packs(line) for line in lines}
+    between = _between(late, rated, billed=billed, facts=facts, by=by)
     for key, line in rated.items():
         before = billed.get(key)
-        if line.amount != (before.amount if before else _ZERO):
+        if key in between:
+            for step, since in in_two_steps(line, between=between[key], before=before):
+                yield _correction(step, before=since, number=late.number, origin=late.origin)
+        elif line.amount != (before.amount if before else _ZERO) or changes(line):
             yield _correction(line, before=before, number=late.number, origin=late.origin)
     for key, before in billed.items():
         if key not in rated and before.amount:
             yield _withdrawal(before, late=late, by=by)
+
+
+def _between(
+    late: LatePeriod,
+    rated: Mapping[LineKey, Line],
+    *,
+    billed: Mapping[LineKey, Billed],
+    facts: Facts,
+    by: PricedBy,
+) -> dict[LineKey, Line]:
+    """Return the lines of outcome contracts with no more reversals than were billed."""
+    contract_lines = [line for line in rated.values() if _is_of_contract(line, by)]
+    if not contract_lines:
+        return {}
+    segments = with_reversals_as_billed(late.segments, contract_lines=contract_lines, billed=billed)
+    no_credit = Paying(Purse(UNSET), facts.currency, strict=False)
+    lines = _segment_lines(segments, facts=facts, by=by, paying=no_credit)
+    again = {_line_key(line): line for line in lines}
+    return {_line_key(line): again[_line_key(line)] for line in contract_lines}
+
+
+def _is_of_contract(line: Line, by: PricedBy) -> bool:
+    agreed = line.explanation.agreed
+    return agreed is not None and bool(by.agreed[agreed].contract)
+
+
+def _without_packs(line: Line) -> Line:
+    """Return a line of packs as late usage leaves it: it draws on them, and buys none."""
+    if line.kind != CREDIT_PACK:
+        return line
+    return with_fields(line, quantity=_ZERO, amount=_ZERO)
 
 
 def _line_key(line: Line) -> LineKey:
@@ -270,6 +421,7 @@ def _correction(line: Line, *, before: Billed | None, number: str, origin: int) 
             rated=line.amount,
             phase=line.explanation.phase,
             agreed=line.explanation.agreed,
+            credit=line.explanation.credit,
         ),
     )
 

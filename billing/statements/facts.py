@@ -9,13 +9,16 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from django.db import connection
+from msgspec import UNSET
 
+from billing.statements.credit_facts import CreditSpan, load_credit
 from billing.statements.cutting import NoVersionInForce, Stretch, pieces, stretches
-from billing.statements.late import NOTHING_LATE, load_late
+from billing.statements.late import NOTHING_LATE, Late, load_late
 from billing.statements.reading import Priced, UsageReader
 from billing.statements.substitution import IN_FORCE, Substitution
 from billing.statements.values import Facts, Line, Segment
 from plans import rating
+from plans.grant_values import plain
 from plans.models import PlanVersion, VersionPin
 from plans.overrides import (
     AgreedPrice,
@@ -80,6 +83,7 @@ class _Slice(NamedTuple):
     phase: str
     subscribed: datetime
     agreed: tuple[int, ...]
+    upgraded_beyond: Decimal | None
 
 
 def load_facts(
@@ -101,6 +105,7 @@ def load_facts(
     segments, unpriced = _segments(
         slices, periods=periods, book=TermsBook(terms, agreed), usage_until=usage_until
     )
+    credit = load_credit([credit_span(each, late=late) for each in periods], until=usage_until)
     facts = {
         period.id: Facts(
             customer=period.customer_key,
@@ -111,6 +116,7 @@ def load_facts(
             segments=tuple(segments.get(period.id, ())),
             unpriced=tuple(sorted(unpriced.get(period.id, {}).items())),
             late=late.of(period.customer_id, before=period.start),
+            credit=credit.get(period.id, UNSET),
         )
         for period in periods
         if period.id not in errors
@@ -118,9 +124,17 @@ def load_facts(
     return Loaded(facts=facts, errors=errors, terms=terms, horizon=horizon, agreed=agreed)
 
 
+def credit_span(period: Period, *, late: Late = NOTHING_LATE) -> CreditSpan:
+    """Return what of a customer's credit concerns a period and what it corrects."""
+    corrected = late.of(period.customer_id, before=period.start)
+    origins = tuple(one.origin for one in corrected)
+    return CreditSpan(period.id, period.customer_id, period.start, period.end, origins)
+
+
 # The columns of _Row. Versions that have no pin and no gap are all that most subscriptions have.
 _SLICES = """
-SELECT w.ref, s.id, s.plan_id, s.anchor_date, s.starts_at, s.phases_from, s.setup_waived, v.id,
+SELECT w.ref, s.id, s.plan_id, s.anchor_date, s.starts_at, s.phases_from, s.setup_waived,
+       s.upgraded_beyond, v.id,
        greatest(s.starts_at, w.start, v.effective_from),
        least(s.ends_at, w."end", v.effective_until),
        nullif(greatest(s.starts_at, w.start), greatest(s.starts_at, w.start, v.effective_from)),
@@ -153,6 +167,7 @@ class _Row(NamedTuple):
     subscribed: datetime
     phases_from: datetime | None
     setup_waived: bool
+    upgraded_beyond: Decimal | None
     version: int | None
     since: datetime
     until: datetime
@@ -274,6 +289,7 @@ def _subscription_slices(
             phase=phase,
             subscribed=said.subscribed,
             agreed=tuple(one.id for one in agreed if one.holds_at(start, plan_id=said.plan)),
+            upgraded_beyond=said.upgraded_beyond if start == said.subscribed else None,
         )
 
 
@@ -317,5 +333,6 @@ def _priced(item: _Slice, *, period: Period, book: TermsBook) -> Priced:
         phase=item.phase,
         subscribed=item.subscribed,
         agreed=item.agreed,
+        upgraded_beyond=None if item.upgraded_beyond is None else plain(item.upgraded_beyond),
     )
     return Priced(period.customer_id, period.zone, segment, terms)

@@ -5,7 +5,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from billing.statements.facts import Period, slices_of
+from msgspec import UNSET, UnsetType
+
+from billing.statements.credit_facts import load_credit
+from billing.statements.credit_values import CreditFacts
+from billing.statements.facts import Period, credit_span, slices_of
 from billing.statements.late import customers_with_late_usage
 from billing.statements.values import Facts, facts_from
 from usage.queries import Span, touched_since
@@ -29,7 +33,7 @@ def find_stale(drafts: Sequence[Drafted]) -> set[int]:
 
     May name one whose facts are the same, but leaves out only those for which nothing was stored
     since: no usage of the period or of an earlier one, no other subscription, version, pin, phase,
-    agreed price or customer.
+    agreed price, credit or customer.
     """
     periods = [draft.period for draft in drafts]
     late = customers_with_late_usage([period.customer_id for period in periods])
@@ -38,12 +42,18 @@ def find_stale(drafts: Sequence[Drafted]) -> set[int]:
          for p, draft in zip(periods, drafts, strict=True)]
     )  # fmt: skip
     now = _slices_now(periods)
+    credit = load_credit([credit_span(period) for period in periods])
     return {
         draft.period.id
         for draft in drafts
         if draft.period.id in touched
         or draft.period.customer_id in late
-        or not _agrees(facts_from(draft.facts), draft.period, now[draft.period.id])
+        or not _agrees(
+            facts_from(draft.facts),
+            draft.period,
+            now[draft.period.id],
+            credit=credit.get(draft.period.id, UNSET),
+        )
     }
 
 
@@ -58,11 +68,14 @@ def _slices_now(periods: Sequence[Period]) -> dict[int, list[_Slice]]:
     return found
 
 
-def _agrees(facts: Facts, period: Period, slices: Sequence[_Slice]) -> bool:
+def _agrees(
+    facts: Facts, period: Period, slices: Sequence[_Slice], *, credit: CreditFacts | UnsetType
+) -> bool:
     said = (facts.customer, facts.currency, facts.zone, facts.start, facts.end)
     segments = [
         (one.version, one.start, one.end, one.whole_start, one.whole_end, one.opens,
          one.phase, one.subscribed, one.agreed)
         for one in facts.segments
     ]  # fmt: skip
-    return said == period[2:] and segments == slices and not facts.late
+    same = said == period[2:] and segments == slices and credit == facts.credit
+    return same and not facts.late

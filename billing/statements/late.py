@@ -166,7 +166,7 @@ def _billed(statement_ids: Sequence[int]) -> Mapping[int, list[Billed]]:
                       l.period_start, trim_scale(sum(l.usage_quantity)),
                       trim_scale(sum(l.quantity)), trim_scale(sum(l.amount))
                FROM billing_statementline l JOIN billing_statement s ON s.id = l.statement_id
-               WHERE s.status = 'finalised'
+               WHERE s.status = 'finalised' AND l.kind IN ('charge', 'adjustment')
                  AND (l.origin_id = ANY(%s) OR (l.origin_id IS NULL AND l.statement_id = ANY(%s)))
                GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5""",
             [list(statement_ids), list(statement_ids)],

@@ -27,6 +27,7 @@ class Cycle(NamedTuple):
     currency: str
     grace_hours: int
     billed_until: datetime | None
+    clock_at: datetime | None = None
 
 
 class Opening(NamedTuple):
@@ -69,9 +70,10 @@ def due_periods(cycles: Sequence[Cycle], *, until: datetime) -> Iterator[Opening
     """Yield the periods of one customer that have ended and have no statement, oldest first.
 
     ``cycles`` are its subscriptions in the order of time. Two that share an anchor share a period;
-    a change of anchor ends a period early, so that no time is billed twice or left out. At most
-    ``PERIODS_MAX`` are yielded at a time.
+    a change of anchor ends a period early, so that no time is billed twice or left out. A test
+    clock bounds what has ended. At most ``PERIODS_MAX`` are yielded at a time.
     """
+    until = min(until, cycles[0].clock_at or until)
     reached = cycles[0].billed_until
     yielded = 0
     for index, cycle in enumerate(cycles):
@@ -121,7 +123,7 @@ def _cycles(*, after: int, until: datetime, scope: Scope) -> list[Cycle]:
     with connection.cursor() as cursor:
         cursor.execute(
             """WITH page AS (
-                   SELECT c.id, c.time_zone, c.currency, c.grace_hours,
+                   SELECT c.id, c.time_zone, c.currency, c.grace_hours, c.clock_at,
                           (SELECT max(period_end) FROM billing_statement b
                            WHERE b.customer_id = c.id) AS billed_until
                    FROM plans_customer c
@@ -130,7 +132,7 @@ def _cycles(*, after: int, until: datetime, scope: Scope) -> list[Cycle]:
                                  WHERE s.customer_id = c.id AND s.starts_at < %(until)s)
                    ORDER BY c.id LIMIT %(limit)s)
                SELECT p.id, s.starts_at, s.ends_at, s.anchor_date, p.time_zone, p.currency,
-                      p.grace_hours, p.billed_until
+                      p.grace_hours, p.billed_until, p.clock_at
                FROM page p JOIN plans_subscription s ON s.customer_id = p.id
                WHERE s.starts_at < %(until)s
                ORDER BY p.id, s.starts_at""",

@@ -13,8 +13,10 @@ from billing.ledger import postings
 from billing.ledger.operations import NewTransaction, post_all
 from billing.locks import Claimed
 from billing.models import LedgerTransaction, Statement
+from billing.statements.drawing import draw_for_statements, has_credit
 from billing.statements.facts import Loaded, Period
 from billing.statements.values import Draft, Facts, canonical
+from billing.webhooks.telling import tell_of_statements
 from plans.errors import OperationError
 
 
@@ -166,10 +168,25 @@ def send_to_review(claimed: Sequence[Claimed]) -> None:
         )
 
 
+def take_back_to_draft(claimed: Sequence[Claimed]) -> None:
+    """Make drafts again of statements that cannot stand as they are; an approval is lost.
+
+    The claim stays until its time is over, so that a run does not come back to them at once.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """UPDATE billing_statement
+               SET status = 'draft', approved_at = NULL, approved_by_id = NULL
+               WHERE id = ANY(%s) AND status IN ('draft', 'review') AND claimed_until = %s""",
+            [[item.period.id for item in claimed], claimed[0].until],
+        )
+
+
 def finalise(claimed: Sequence[Claimed], *, now: datetime) -> None:
     """Number, hash, freeze and post drafts that are stored; one of each customer at most.
 
-    Raises ClaimLost where a statement is no longer ours; then none was finalised.
+    Credit is drawn as the statements say. Raises ClaimLost where a statement is no longer ours, and
+    CreditMoved where the credit of one is not what it says any more; then none was finalised.
     """
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_LAST_OF_CUSTOMERS, [[item.period.customer_id for item in claimed]])
@@ -186,22 +203,40 @@ def finalise(claimed: Sequence[Claimed], *, now: datetime) -> None:
         until = claimed[0].until
         cursor.execute(_FINALISE, {"now": now, "rows": canonical(rows), "until": until})
         _refuse_lost(cursor.rowcount, expected=len(rows))
+        with_credit = {
+            item.period.id: (item.period, stored[item.period.id][1])
+            for item in claimed
+            if has_credit(stored[item.period.id][1])
+        }
+        packs = draw_for_statements(with_credit, now=now) if with_credit else {}
         numbers = {row["id"]: row["number"] for row in rows}
         post_all(
             [
-                _posting(item.period, numbers[item.period.id], stored[item.period.id][0], now=now)
+                _posting(
+                    item.period,
+                    numbers[item.period.id],
+                    stored[item.period.id][0],
+                    packs=packs.get(item.period.id, Decimal(0)),
+                    now=now,
+                )
                 for item in claimed
             ]
         )
+        tell_of_statements(
+            [(each.period, numbers[each.period.id], stored[each.period.id][0]) for each in claimed],
+            now=now,
+        )
 
 
-def _posting(period: Period, number: str, total: Decimal, *, now: datetime) -> NewTransaction:
+def _posting(
+    period: Period, number: str, total: Decimal, *, packs: Decimal, now: datetime
+) -> NewTransaction:
     return NewTransaction(
         customer_id=period.customer_id,
         key=f"statement:{number}",
         reason=LedgerTransaction.Reason.STATEMENT,
         happened_at=now,
-        entries=postings.statement_finalised(total=total, currency=period.currency),
+        entries=postings.statement_finalised(total=total, currency=period.currency, packs=packs),
         statement_id=period.id,
     )
 

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from billing.statements.build import ADJUSTMENT
+from billing.statements.credit_lines import ADJUSTMENT
 from billing.statements.values import Line
 from billing.wording import Money, Span
 from plans import rating

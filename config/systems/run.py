@@ -4,8 +4,7 @@ Each run makes customers of its own and limits every task to them, so that it ca
 database in use and moves no other customer's statement.
 """
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import islice
@@ -16,7 +15,9 @@ from django.db.models import Q
 
 from billing import tasks as billing_tasks
 from billing.models import Statement, StatementLine
+from config.systems import outcomes
 from config.systems.compare import BilledLine, BilledStatement, differences
+from config.systems.waiting import Subject, SystemsStuck, wait_until
 from plans.catalogue.load import load
 from plans.catalogue.systems import System, catalogue_of, events, month_after
 from plans.models import Customer, Plan
@@ -29,20 +30,6 @@ from usage.operations.api_keys import issue_key, revoke_key
 
 SOURCE = "tollgate/systems"
 BATCH = 1000
-WAIT_S = 180
-
-
-class SystemsStuck(Exception):
-    """The API refused an event, or no worker took the tasks in time."""
-
-    code = "systems_stuck"
-
-
-class Subject(NamedTuple):
-    """A system, and the customer that this run bills on it."""
-
-    system: System
-    customer: Customer
 
 
 class Outcome(NamedTuple):
@@ -68,9 +55,18 @@ def bill(
     CatalogueInvalid, and httpx.HTTPError where the server cannot be reached.
     """
     load(catalogue_of(systems), publish=True, by=None, now=now)
+    outcomes.publish(systems, now=now)
     subjects = [_subscribe(system, run=run, now=now) for system in systems]
     _send(subjects, url=url, host=host, run=run, now=now)
-    _close(subjects, run=run)
+    sender = outcomes.Sender(url=url, host=host, run=run, now=now)
+    sender.send(subjects)
+    _close(subjects, run=run, months=[subject.system.months_at_first for subject in subjects])
+    later = [each for each in subjects if each.system.months_at_first < len(each.system.expected)]
+    if later:
+        sender.go_on(later)
+        for system, customer in later:
+            _on_plan(system, customer, first=1, months=len(system.expected) - 1, now=now)
+        _close(later, run=run, months=[len(subject.system.expected) for subject in later])
     return [_outcome(subject) for subject in subjects]
 
 
@@ -86,17 +82,25 @@ def _subscribe(system: System, *, run: str, now: datetime) -> Subject:
     )
     for name in system.workspaces:
         create_workspace(customer=customer, key=_key(customer.key, name), name=f"Team {name}")
-    end = system.month
-    for _ in system.expected:
+    _on_plan(system, customer, first=0, months=system.months_at_first, now=now)
+    return Subject(system, customer)
+
+
+def _on_plan(system: System, customer: Customer, *, first: int, months: int, now: datetime) -> None:
+    """Subscribe to the system's plan for so many months from the first of them on."""
+    start = system.month
+    for _ in range(first):
+        start = month_after(start)
+    end = start
+    for _ in range(months):
         end = month_after(end)
     subscribe(
         customer=customer,
-        plan=plan,
-        starts_at=_midnight(system.month),
+        plan=Plan.objects.get(key=system.plan),
+        starts_at=_midnight(start),
         ends_at=_midnight(end),
         now=now,
     )
-    return Subject(system, customer)
 
 
 def _send(subjects: Sequence[Subject], *, url: str, host: str, run: str, now: datetime) -> None:
@@ -146,28 +150,20 @@ def _batches(cloud_events: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, 
         yield batch
 
 
-def _close(subjects: Sequence[Subject], *, run: str) -> None:
+def _close(subjects: Sequence[Subject], *, run: str, months: Sequence[int]) -> None:
     """Send the tasks that Beat sends, limited to this run's customers, and wait for each step."""
     ids = [customer.pk for _, customer in subjects]
-    wanted = sum(len(system.expected) for system, _ in subjects)
+    wanted = sum(months)
     settled = Statement.objects.filter(customer_id__in=ids)
     usage_tasks.roll_up.delay()
     billing_tasks.open_and_draft.delay(ids)
     drafted = settled.exclude(status="due", parked_at=None)
-    _wait_until(lambda: drafted.count() >= wanted, what=f"{wanted} drafts of the run {run}")
+    wait_until(lambda: drafted.count() >= wanted, what=f"{wanted} drafts of the run {run}")
     billing_tasks.finalise_due.delay(ids)
     waiting = settled.filter(parked_at=None).exclude(Q(status="finalised") | Q(status="review"))
     parked = settled.exclude(parked_at=None).values("customer_id")
     waiting = waiting.exclude(customer_id__in=parked)
-    _wait_until(lambda: not waiting.exists(), what=f"{wanted} statements of the run {run}")
-
-
-def _wait_until(done: Callable[[], bool], *, what: str) -> None:
-    deadline = time.monotonic() + WAIT_S
-    while not done():
-        if time.monotonic() > deadline:
-            raise SystemsStuck(f"No worker made {what} within {WAIT_S} seconds.")
-        time.sleep(0.1)
+    wait_until(lambda: not waiting.exists(), what=f"{wanted} statements of the run {run}")
 
 
 def _outcome(subject: Subject) -> Outcome:

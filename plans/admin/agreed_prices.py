@@ -251,7 +251,10 @@ def _end(
         raise PermissionDenied
     rows = PriceOverride.objects.select_related("customer", "plan")
     agreed = get_object_or_404(rows, pk=override_id, customer_id=customer_id)
-    customer, name, now = agreed.customer, agreed.content["name"], timezone.now()
+    customer, plan = agreed.customer, agreed.plan
+    if customer is None or plan is None:
+        raise Http404
+    name, now = agreed.content["name"], timezone.now()
     form = EndForm(sent(request), initial={"end_date": _tomorrow(customer, now=now)})
     form.fields["end_date"].help_text = f"At midnight in {customer.time_zone}."
 
@@ -269,7 +272,7 @@ def _end(
         danger=True,
         form=form,
         effects=(
-            f"Billing periods of {customer.name} from that day on have {agreed.plan.name}'s price.",
+            f"Billing periods of {customer.name} from that day on have {plan.name}'s price.",
             "A period that began before keeps the agreed price to its end.",
             "This is final. To go on, agree on a price anew.",
         ),

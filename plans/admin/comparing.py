@@ -60,7 +60,16 @@ def comparison_with(old: PlanVersion | None, new: PlanVersion) -> dict[str, Any]
     before = rating.Terms(after.currency, ()) if old is None else terms[old.pk].terms
     found = compare(before, after)
     currencies = (before.currency, after.currency)
-    rows = (found.terms, found.phases, found.features, found.limits, found.service_classes)
+    rows = (
+        found.terms,
+        found.phases,
+        found.features,
+        found.limits,
+        found.service_classes,
+        found.packs,
+        found.allotments,
+        found.jobs,
+    )
     return {
         "old": f"Version {old.number}" if old else "Nothing",
         "new": f"Version {new.number}",
@@ -99,18 +108,18 @@ def _effects(effects: Sequence[Effect], currencies: tuple[str, str]) -> Iterator
     for effect in effects:
         yield {
             "sample": effect.sample,
-            "before": _amount(effect.before, old),
-            "after": _amount(effect.after, new),
-            "difference": _difference(effect.difference, new),
+            "before": _amount(effect.before, effect.before_credit or old),
+            "after": _amount(effect.after, effect.after_credit or new),
+            "difference": _difference(effect.difference, effect.after_credit or new),
             "problem": effect.problem,
         }
 
 
-def _amount(amount: Decimal | None, currency: str) -> str:
+def _amount(amount: Decimal | None, currency: rating.Unit) -> str:
     return "—" if amount is None else money(amount, currency=currency)
 
 
-def _difference(amount: Decimal | None, currency: str) -> str:
+def _difference(amount: Decimal | None, currency: rating.Unit) -> str:
     if amount is None:
         return "—"
     sign = "+" if amount > 0 else ""

@@ -78,6 +78,7 @@ class CustomerAdmin(HouseAdmin):
         ("How it is billed", {
             "fields": (("currency", "time_zone"), ("grace_hours", "requires_review")),
         }),
+        ("To test with", {"fields": ("clock_at",), "classes": ("collapse",)}),
     )  # fmt: skip
 
     def get_urls(self) -> list[URLPattern]:
@@ -93,10 +94,12 @@ class CustomerAdmin(HouseAdmin):
         return rows.annotate(present_plan=Subquery(current.values("plan__name")[:1]))
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        """Fix currency and zone under a subscription."""
-        if obj is None or not obj.subscriptions.exists():
+        """Fix the clock from the beginning, and currency and zone under a subscription."""
+        if obj is None:
             return ()
-        return ("currency", "time_zone")
+        if not obj.subscriptions.exists():
+            return ("clock_at",)
+        return ("currency", "time_zone", "clock_at")
 
     def get_prepopulated_fields(self, request: HttpRequest, obj: Any = None) -> dict[str, Any]:
         """Propose a key from the name of a new customer only."""

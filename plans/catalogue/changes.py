@@ -48,10 +48,16 @@ _LEFT_OUT: Final = frozenset({"key", "unfinished"})
 _KNOWN: Final = """
 currency effective_from effective_until note name description model meter amount percent unit flat
 label unit_size package_size default event_type aggregation property dimensions filters rounding
-days months policy plan size
+days months policy plan size credits credit beyond_credit
 """
 _ORDER: Final = {name: place for place, name in enumerate(_KNOWN.split())}
-_LISTS: Final = {"prices": "Price", "phases": "Phase", "service_classes": "Service class"}
+_LISTS: Final = {
+    "prices": "Price",
+    "phases": "Phase",
+    "service_classes": "Service class",
+    "packs": "Pack",
+    "allotments": "Allotment",
+}
 
 
 def version_parts(before: Content | None, after: Content | None) -> list[Part]:
@@ -99,7 +105,8 @@ def _version_facts(content: Content) -> Facts:
     for limit in content.get("limits", ()):
         of_class = f", {limit['job_class']}" if limit.get("job_class") else ""
         found["Limits", f"{_words(limit['kind'])}{of_class}"] = _text(limit["value"])
-    for name in ("service_classes", "phases"):
+    found |= _facts("Jobs", content.get("jobs", {}))
+    for name in ("service_classes", "phases", "packs", "allotments"):
         for each in content.get(name, ()):
             found |= _facts(_title(name, each), each)
     for price in content.get("prices", ()):
@@ -107,7 +114,7 @@ def _version_facts(content: Content) -> Facts:
     return found
 
 
-_NESTED: Final = frozenset({"features", "limits", *_LISTS})
+_NESTED: Final = frozenset({"features", "limits", "jobs", *_LISTS})
 
 
 def _title(name: str, content: Content) -> str:

@@ -7,7 +7,7 @@ import jsonschema
 from jsonschema.exceptions import ValidationError
 
 from plans.catalogue.problems import CatalogueProblem
-from plans.catalogue.schema import MODELS, PERCENT, PRICE, SCHEMA, TIME
+from plans.catalogue.schema import CREDIT, MODELS, PERCENT, PRICE, SCHEMA, TIME
 
 
 class Finding(NamedTuple):
@@ -155,6 +155,9 @@ def _pattern(found: Finding) -> Words:
     if found.rule == TIME["pattern"]:
         remedy = "Write it with its zone, as 2026-01-31T00:00:00Z."
         return "not_a_time", f"{shown} is not a time.", remedy
+    if found.rule == CREDIT["pattern"]:
+        remedy = "Use 4 to 20 capitals, digits and underscores, a capital first: TOKN."
+        return "not_a_credit", f"{shown} is not the code of a credit.", remedy
     remedy = "Use 1 to 100 letters, digits, and . _ : - ; start with a letter or a digit."
     return "not_a_key", f"{shown} is not a key.", remedy
 

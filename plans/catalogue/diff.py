@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from plans.catalogue.document import Catalogue, VersionDocument
 from plans.catalogue.problems import CatalogueProblem
 from plans.catalogue.rows import meter_values
-from plans.models import Meter, PlanVersion
+from plans.models import CreditUnit, Meter, PlanVersion
+from plans.operations.credit_units import CreditUnitFrozen, frozen_words
+from plans.queries import credit_unit_is_published
 
 
 def meter_differences(
@@ -18,6 +20,29 @@ def meter_differences(
             file, path = catalogue.places[key]
             found += _differences(meter, stored[key], file=file, path=path)
     return found
+
+
+def credit_differences(
+    catalogue: Catalogue, *, stored: Mapping[str, CreditUnit]
+) -> list[CatalogueProblem]:
+    """Return a problem for every stored credit whose decimals are frozen and differ."""
+    return [
+        CatalogueProblem(
+            *_decimals_of(code, catalogue),
+            CreditUnitFrozen.code,
+            frozen_words(stored[code]),
+            "",
+        )
+        for code, unit in catalogue.credit_units.items()
+        if code in stored
+        and unit.decimals != stored[code].decimals
+        and credit_unit_is_published(code=code)
+    ]
+
+
+def _decimals_of(code: str, catalogue: Catalogue) -> tuple[str, str]:
+    file, path = catalogue.credit_places[code]
+    return file, f"{path}.decimals"
 
 
 def _differences(meter: Meter, stored: Meter, *, file: str, path: str) -> list[CatalogueProblem]:

@@ -8,9 +8,19 @@ from typing import Any, Final, NamedTuple
 from plans.catalogue import yaml_text
 from plans.catalogue.check import schema_problems
 from plans.catalogue.problems import CatalogueInvalid, CatalogueProblem
-from plans.catalogue.rows import grant_rows, meter_row, meter_values, price_rows
+from plans.catalogue.references import Known, unknown_references
+from plans.catalogue.rows import (
+    class_said,
+    credit_unit_row,
+    grant_rows,
+    meter_row,
+    meter_values,
+    price_rows,
+)
 from plans.catalogue.version_checks import version_problems
-from plans.models import Feature, Meter
+from plans.job_classes import ClassSaid
+from plans.models import CreditUnit, Feature, Meter
+from plans.operations.job_classes import class_problems
 from plans.operations.meters import meter_problems
 from plans.terms import NO_GRANTS, GrantRows, PriceRows, digest, terms_from
 
@@ -55,20 +65,25 @@ class PlanDocument:
 
 @dataclass(slots=True)
 class Catalogue:
-    """What the documents say together: the meters, features and plans that they define."""
+    """What the documents say together: all that they define, by key; credits by code."""
 
     meters: dict[str, Meter] = field(default_factory=dict)
     features: dict[str, Feature] = field(default_factory=dict)
+    credit_units: dict[str, CreditUnit] = field(default_factory=dict)
+    job_classes: dict[str, ClassSaid] = field(default_factory=dict)
     plans: list[PlanDocument] = field(default_factory=list)
     places: dict[str, tuple[str, str]] = field(default_factory=dict)
+    credit_places: dict[str, tuple[str, str]] = field(default_factory=dict)
 
 
 class Stored(NamedTuple):
-    """What documents may name without defining it: stored meters, features and plans by key."""
+    """What documents may name without defining it, by key; credits by code."""
 
     meters: Mapping[str, Meter]
     features: Collection[str] = ()
     plans: Collection[str] = ()
+    credit_units: Mapping[str, CreditUnit] = {}
+    job_classes: Collection[str] = ()
 
 
 NOTHING_STORED: Final = Stored({})
@@ -110,7 +125,10 @@ def read_contents(
     for file, content in well_formed:
         reader.read_meters(file, content.get("meters", []))
         reader.read_features(file, content.get("features", []))
+        reader.read_credit_units(file, content.get("credit_units", []))
         reader.read_plan_keys(content.get("plans", []))
+    for file, content in well_formed:
+        reader.read_job_classes(file, content.get("job_classes", []))
     for file, content in well_formed:
         reader.read_plans(file, content.get("plans", []))
     if problems or reader.problems:
@@ -138,6 +156,7 @@ class _Reader:
         self.problems: list[CatalogueProblem] = []
         self._stored = stored
         self._plan_keys = set(stored.plans)
+        self._units = dict(stored.credit_units)
 
     def read_meters(self, file: str, contents: Sequence[dict[str, Any]]) -> None:
         for index, content in enumerate(contents):
@@ -165,6 +184,43 @@ class _Reader:
                 cause = f"The feature “{feature.key}” is defined twice, differently."
                 path = f"features[{index}].key"
                 self._add(file, path, "feature_twice", cause, "Keep one definition.")
+
+    def read_credit_units(self, file: str, contents: Sequence[dict[str, Any]]) -> None:
+        for index, content in enumerate(contents):
+            path, unit = f"credit_units[{index}]", credit_unit_row(content)
+            known = self.catalogue.credit_units.setdefault(unit.code, unit)
+            self.catalogue.credit_places.setdefault(unit.code, (file, path))
+            if (known.name, known.decimals) != (unit.name, unit.decimals):
+                cause = f"The credit “{unit.code}” is defined twice, differently."
+                self._add(file, f"{path}.code", "credit_unit_twice", cause, "Keep one definition.")
+        self._units |= self.catalogue.credit_units
+
+    def read_job_classes(self, file: str, contents: Sequence[dict[str, Any]]) -> None:
+        """Read job classes, after all meters."""
+        for index, content in enumerate(contents):
+            path, said = f"job_classes[{index}]", class_said(content)
+            for problem in class_problems(said):
+                self._add(file, f"{path}.{problem.field}", problem.code, problem.message, "")
+            for place, each in enumerate(content.get("usage", ())):
+                if each["meter"] not in self._meter_keys():
+                    where, cause = f"{path}.usage[{place}].meter", "There is no such meter."
+                    self._add(file, where, "unknown_meter", cause, "Define it under meters.")
+            known = self.catalogue.job_classes.setdefault(said.key, said)
+            if known != said:
+                cause = f"The job class “{said.key}” is defined twice, differently."
+                self._add(file, f"{path}.key", "job_class_twice", cause, "Keep one definition.")
+
+    def _meter_keys(self) -> set[str]:
+        return {*self.catalogue.meters, *self._stored.meters}
+
+    def _known(self) -> Known:
+        return Known(
+            features={*self.catalogue.features, *self._stored.features},
+            plans=self._plan_keys,
+            credit_units=self._units,
+            meters=self._meter_keys(),
+            job_classes={*self.catalogue.job_classes, *self._stored.job_classes},
+        )
 
     def read_plan_keys(self, contents: Sequence[dict[str, Any]]) -> None:
         """Learn which plans there are, so that a price may upgrade to one that stands later."""
@@ -200,8 +256,9 @@ class _Reader:
             self._price(file, f"{path}.prices[{index}]", price)
             for index, price in enumerate(content["prices"])
         )
-        grants = grant_rows(content)
-        self._check_references(file, path, content)
+        grants = grant_rows(content, units=self._units)
+        for unknown in unknown_references(content, known=self._known()):
+            self._add(file, f"{path}.{unknown.path}", unknown.code, unknown.cause, unknown.remedy)
         terms, meters = terms_from(currency=content["currency"], rows=rows, grants=grants)
         for one in version_problems(content, rows=rows, grants=grants, terms=terms):
             self._add(file, f"{path}.{one.path}", one.code, one.cause, one.remedy)
@@ -217,27 +274,13 @@ class _Reader:
             grants=grants,
         )
 
-    def _check_references(self, file: str, path: str, content: dict[str, Any]) -> None:
-        known = self.catalogue.features.keys() | set(self._stored.features)
-        for index, key in enumerate(content.get("features", ())):
-            if key not in known:
-                cause = f"There is no feature “{key}”."
-                where = f"{path}.features[{index}]"
-                self._add(file, where, "unknown_feature", cause, "Define it under features.")
-        for index, price in enumerate(content["prices"]):
-            plan = price.get("overage", {}).get("plan")
-            if plan is not None and plan not in self._plan_keys:
-                cause = f"There is no plan “{plan}” to move to."
-                where = f"{path}.prices[{index}].overage.plan"
-                self._add(file, where, "unknown_plan", cause, "Name a plan of the catalogue.")
-
     def _price(self, file: str, path: str, content: dict[str, Any]) -> PriceRows:
         meter = self._meter(file, path, content)
         rates = content.get("rates", [])
         if meter is not None:
             for index, rate in enumerate(rates):
                 self._check_match(file, f"{path}.rates[{index}].match", rate["match"], meter)
-        return price_rows(content, meter=meter)
+        return price_rows(content, meter=meter, units=self._units)
 
     def _meter(self, file: str, path: str, content: dict[str, Any]) -> Meter | None:
         key = content.get("meter")

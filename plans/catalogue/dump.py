@@ -3,18 +3,20 @@
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from plans.catalogue import yaml_text
 from plans.catalogue.rows import ANY, COLUMNS, OVERAGE_COLUMNS, REFUSE, lacking
 from plans.catalogue.schema import MODELS
+from plans.catalogue.shared import Shared, everything, named_by, shared_content
+from plans.catalogue.stated import amount_text, stated, value_text
 from plans.errors import OperationError
-from plans.grant_values import plain
 from plans.models import (
-    Feature,
+    CreditAllotment,
+    CreditPack,
+    JobTerms,
     Limit,
     MatrixRate,
-    Meter,
     Phase,
     Plan,
     PlanVersion,
@@ -23,7 +25,7 @@ from plans.models import (
     Tier,
 )
 from plans.models.prices import ChargeModel, OveragePolicy
-from plans.queries import all_features, all_meters, plans_with_terms
+from plans.queries import plans_with_terms
 from plans.rating import problems_in_terms
 from plans.terms import GrantRows, PriceRows, grant_rows, terms_from, with_terms
 
@@ -46,18 +48,14 @@ def dump(*, keys: Collection[str] = ()) -> str:
     missing = set(keys) - {plan.key for plan in plans}
     if missing:
         raise UnknownPlan(f"There is no plan {', '.join(sorted(missing))}.", field="keys")
-    content = document(
-        plans,
-        meters=_read_by(_versions_of(plans)) if keys else all_meters(),
-        features=_granted_by(_versions_of(plans)) if keys else all_features(),
-    )
-    return yaml_text.write(content)
+    shared = named_by(_versions_of(plans)) if keys else everything()
+    return yaml_text.write(document(plans, shared=shared))
 
 
 def dump_version(*, version_id: int) -> str:
     """Return one version, with its plan, meters and features, as a YAML document."""
     version = with_terms(PlanVersion.objects.filter(pk=version_id)).get()
-    content = _document(_read_by([version]), _granted_by([version]))
+    content = shared_content(named_by([version]))
     head = plan_head(version.plan)
     content["plans"] = [{**head, **version_content(version, starts=())}]
     return yaml_text.write(content)
@@ -67,64 +65,14 @@ def _versions_of(plans: Sequence[Plan]) -> list[PlanVersion]:
     return [version for plan in plans for version in plan.versions.all()]
 
 
-def _read_by(versions: Sequence[PlanVersion]) -> list[Meter]:
-    meters = {
-        price.meter.key: price.meter
-        for version in versions
-        for price in version.prices.all()
-        if price.meter is not None
-    }
-    return [meters[key] for key in sorted(meters)]
-
-
-def _granted_by(versions: Sequence[PlanVersion]) -> list[Feature]:
-    features = {
-        row.feature.key: row.feature for version in versions for row in version.features.all()
-    }
-    return [features[key] for key in sorted(features)]
-
-
-def document(
-    plans: Sequence[Plan], *, meters: Sequence[Meter], features: Sequence[Feature] = ()
-) -> dict[str, Any]:
-    """Return prefetched plans, their meters and features as a document's content."""
-    return {**_document(meters, features), "plans": [plan_content(plan) for plan in plans]}
-
-
-def _document(meters: Sequence[Meter], features: Sequence[Feature]) -> dict[str, Any]:
-    content: dict[str, Any] = {}
-    if meters:
-        content["meters"] = [meter_content(meter) for meter in meters]
-    if features:
-        content["features"] = [feature_content(feature) for feature in features]
-    return content
-
-
-def meter_content(meter: Meter) -> dict[str, Any]:
-    """Return a meter as a document states it, without what is usual."""
-    multiple = plain(meter.rounding_multiple)
-    return _stated(
-        key=meter.key,
-        name=meter.name,
-        event_type=meter.event_type,
-        aggregation=str(meter.aggregation),
-        property=meter.value_property,
-        dimensions=list(meter.dimensions),
-        filters=dict(meter.filters),
-        rounding="" if meter.rounding == "none" else str(meter.rounding),
-        rounding_multiple="" if multiple == 1 else amount_text(multiple),
-        unit=meter.unit,
-    )
-
-
-def feature_content(feature: Feature) -> dict[str, Any]:
-    """Return a feature as a document states it."""
-    return _stated(key=feature.key, name=feature.name, description=feature.description)
+def document(plans: Sequence[Plan], *, shared: Shared) -> dict[str, Any]:
+    """Return prefetched plans and what they share as a document's content."""
+    return {**shared_content(shared), "plans": [plan_content(plan) for plan in plans]}
 
 
 def plan_head(plan: Plan) -> dict[str, Any]:
     """Return a plan without its versions."""
-    return _stated(key=plan.key, name=plan.name, description=plan.description)
+    return stated(key=plan.key, name=plan.name, description=plan.description)
 
 
 def plan_content(plan: Plan) -> dict[str, Any]:
@@ -192,7 +140,7 @@ def contents(
 ) -> dict[str, Any]:
     """Return rows, stored or not, as the content of a version."""
     return {
-        **_stated(
+        **stated(
             currency=currency,
             effective_from=_time_text(effective_from),
             effective_until=_time_text(effective_until),
@@ -214,21 +162,42 @@ def is_unfinished(currency: str, rows: Sequence[PriceRows], grants: GrantRows) -
 
 def grants_content(grants: GrantRows) -> dict[str, Any]:
     """Return what a version grants beside its prices, without what is usual."""
-    return _stated(
+    return stated(
         features=list(grants.features),
         limits=[_limit(limit) for limit in grants.limits],
         service_classes=[_service_class(each) for each in grants.service_classes],
         phases=[_phase(phase) for phase in grants.phases],
+        packs=[_credit_row(pack) for pack in grants.packs],
+        allotments=[_credit_row(allotment) for allotment in grants.allotments],
+        jobs={} if grants.jobs is None else _unusual(grants.jobs),
     )
 
 
+_APART: Final = frozenset({"id", "version", "position", "unit", "key", "name"})
+
+
+def _unusual(row: CreditPack | CreditAllotment | JobTerms) -> dict[str, Any]:
+    """Return the columns of a row that are not at their defaults."""
+    return {
+        column.name: value_text(value)
+        for column in row._meta.concrete_fields
+        if column.name not in _APART
+        and (value := getattr(row, column.name)) != column.get_default()
+    }
+
+
+def _credit_row(row: CreditPack | CreditAllotment) -> dict[str, Any]:
+    head = stated(key=row.key, name=row.name, unit=row.unit_id)
+    return {**head, **_unusual(row)}
+
+
 def _limit(limit: Limit) -> dict[str, Any]:
-    return _stated(kind=str(limit.kind), value=amount_text(limit.value), job_class=limit.job_class)
+    return stated(kind=str(limit.kind), value=amount_text(limit.value), job_class=limit.job_class)
 
 
 def _service_class(each: ServiceClass) -> dict[str, Any]:
     multiplier = amount_text(each.multiplier)
-    return _stated(
+    return stated(
         key=each.key,
         name=each.name,
         multiplier="" if multiplier == "1" else multiplier,
@@ -237,7 +206,7 @@ def _service_class(each: ServiceClass) -> dict[str, Any]:
 
 
 def _phase(phase: Phase) -> dict[str, Any]:
-    return _stated(
+    return stated(
         key=phase.key,
         name=phase.name,
         days=phase.days,
@@ -256,7 +225,7 @@ def overage_content(price: Price) -> dict[str, Any]:
     for name, column in OVERAGE_COLUMNS.items():
         value = getattr(price, column)
         if value is not None:
-            content[name] = _value_text(value)
+            content[name] = value_text(value)
     return {"overage": content}
 
 
@@ -266,6 +235,8 @@ def price_content(rows: PriceRows) -> dict[str, Any]:
     content: dict[str, Any] = {"key": price.key, "name": price.name, "model": model}
     if price.meter is not None:
         content["meter"] = price.meter.key
+    if price.credit_unit_id is not None:
+        content["credit"] = price.credit_unit_id
     properties = MODELS[model]["properties"]
     required = MODELS[model]["required"]
     for column in Price._meta.concrete_fields:
@@ -274,13 +245,8 @@ def price_content(rows: PriceRows) -> dict[str, Any]:
             continue
         value = getattr(price, column.name)
         if name in required or value != column.get_default():
-            content[name] = _value_text(value)
+            content[name] = value_text(value)
     return {**content, **overage_content(price), **_PARTS.get(model, _no_parts)(rows)}
-
-
-def amount_text(value: Decimal) -> str:
-    """Return an amount as text, without an exponent or zeros that say nothing."""
-    return f"{plain(value):f}"
 
 
 def _document_name(column: str, model: str) -> str:
@@ -289,18 +255,8 @@ def _document_name(column: str, model: str) -> str:
     return _NAMES.get(column, column)
 
 
-def _value_text(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        return amount_text(value)
-    return str(value) if isinstance(value, str) else value
-
-
 def _time_text(at: datetime | None) -> str:
     return "" if at is None else at.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-def _stated(**fields: Any) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value not in ("", [], {}, None)}
 
 
 def _rising(tiers: Iterable[Tier]) -> list[Tier]:

@@ -24,12 +24,32 @@ from plans.catalogue.load import stored_now
 from plans.catalogue.problems import CatalogueProblem
 from plans.catalogue.typed import version_typed
 from plans.errors import OperationError, Problem, refusing
-from plans.models import Limit, MatrixRate, Phase, Plan, PlanVersion, Price, ServiceClass, Tier
+from plans.models import (
+    CreditAllotment,
+    CreditPack,
+    Limit,
+    MatrixRate,
+    Phase,
+    Plan,
+    PlanVersion,
+    Price,
+    ServiceClass,
+    Tier,
+)
 from plans.operations.drafts import replace_contents
 from plans.terms import terms_from, with_terms
 
 _PRICE_PATH: Final = re.compile(r"^prices\[(\d+)\](?=\.|$)")
-_SECTIONS: Final = ("features", "limits", "service_classes", "phases", "note")
+_SECTIONS: Final = (
+    "features",
+    "limits",
+    "service_classes",
+    "phases",
+    "packs",
+    "allotments",
+    "jobs",
+    "note",
+)
 _UNIT_TIERS: Final = frozenset({"graduated", "volume"})
 # What rows can hold although it makes no sense yet; everything else would be lost or changed.
 _STORABLE: Final = frozenset(
@@ -53,6 +73,13 @@ _STORABLE: Final = frozenset(
         "open_phase_not_last",
         "last_phase_not_open",
         "limit_not_whole",
+        "beyond_credit_without_credit",
+        "packs_on_credit",
+        "attribution_without_jobs",
+        "finer_than_unit",
+        "money_over_job_classes",
+        "rollover_without_share",
+        "rollovers_without_months",
     }
 )
 # Without these nothing of a version can be read.
@@ -73,6 +100,7 @@ _MISSING: Final = {
     "default": "State the rate of all others, or stop at them.",
     "kind": "Choose what is limited.",
     "value": "State the limit.",
+    "credits": "State how many credits it has.",
 }
 
 
@@ -189,7 +217,16 @@ def _upgrades(document: VersionDocument) -> set[str]:
 def _refusals() -> dict[str, OperationError]:
     """Return a refusal in the words of each constraint of a version's rows."""
     constraints: list[BaseConstraint] = []
-    for model in (Price, Tier, MatrixRate, Phase, ServiceClass, Limit):
+    for model in (
+        Price,
+        Tier,
+        MatrixRate,
+        Phase,
+        ServiceClass,
+        Limit,
+        CreditPack,
+        CreditAllotment,
+    ):
         constraints += model._meta.constraints
     return {
         each.name: CannotBeStored(f"Nothing was saved. {each.get_violation_error_message()}")

@@ -21,17 +21,21 @@ from plans.catalogue.document import (
 from plans.catalogue.problems import CatalogueInvalid, CatalogueProblem
 from plans.catalogue.rows import meter_values
 from plans.errors import OperationError
-from plans.models import Feature, Meter, Plan, PlanVersion
+from plans.job_classes import ClassSaid
+from plans.models import CreditUnit, Feature, JobClass, Meter, Plan, PlanVersion
+from plans.operations.credit_units import define_credit_unit
 from plans.operations.features import define_feature
+from plans.operations.job_classes import define_job_class
 from plans.operations.meters import define_meter
 from plans.operations.publishing import publish_version, retire_version
 from plans.operations.versions import (
     create_plan,
     describe_plan,
     start_version,
+    unstored,
 )
-from plans.queries import all_features, all_meters
-from plans.terms import GrantRows, PriceRows, terms_of
+from plans.queries import all_credit_units, all_features, all_meters
+from plans.terms import PriceRows, terms_of
 
 
 class Loaded(NamedTuple):
@@ -58,6 +62,8 @@ def stored_now() -> Stored:
         meters={meter.key: meter for meter in all_meters()},
         features=[feature.key for feature in all_features()],
         plans=list(Plan.objects.values_list("key", flat=True)),
+        credit_units={unit.pk: unit for unit in all_credit_units()},
+        job_classes=list(JobClass.objects.values_list("key", flat=True)),
     )
 
 
@@ -89,6 +95,8 @@ def _load(
             stored[key] = define_meter(**meter_values(meter))
         loaded.append(Loaded("meter", key, outcome))
     loaded += [_feature(feature) for feature in catalogue.features.values()]
+    loaded += [_credit_unit(unit, catalogue) for unit in catalogue.credit_units.values()]
+    loaded += [_job_class(said) for said in catalogue.job_classes.values()]
     plans = {plan.key: _plan(plan) for plan in catalogue.plans}
     loaders = {
         said.key: _PlanLoader(said, plan=plans[said.key], meters=stored, by=by, now=now)
@@ -105,6 +113,20 @@ def _load(
 def _feature(feature: Feature) -> Loaded:
     outcome = define_feature(key=feature.key, name=feature.name, description=feature.description)
     return Loaded("feature", feature.key, outcome)
+
+
+def _credit_unit(unit: CreditUnit, catalogue: Catalogue) -> Loaded:
+    file, path = catalogue.credit_places[unit.code]
+    try:
+        outcome = define_credit_unit(code=unit.code, name=unit.name, decimals=unit.decimals)
+    except OperationError as error:
+        found = CatalogueProblem(file, f"{path}.{error.field}", error.code, str(error), "")
+        raise CatalogueInvalid([found]) from error
+    return Loaded("credit", unit.code, outcome)
+
+
+def _job_class(said: ClassSaid) -> Loaded:
+    return Loaded("job class", said.key, define_job_class(said=said))
 
 
 def _plan(said: PlanDocument) -> Plan:
@@ -206,7 +228,7 @@ class _PlanLoader:
                 by=self._by,
                 note=document.note,
                 rows=[_fresh(row) for row in document.rows],
-                grants=_fresh_grants(document.grants),
+                grants=unstored(document.grants),
             )
 
     def _put_into_force(self, document: VersionDocument, version: PlanVersion) -> bool:
@@ -240,13 +262,6 @@ def _fresh(rows: PriceRows) -> PriceRows:
         row.pk = None
         row._state.adding = True
     return rows
-
-
-def _fresh_grants(grants: GrantRows) -> GrantRows:
-    for row in (*grants.phases, *grants.service_classes, *grants.limits):
-        row.pk = None
-        row._state.adding = True
-    return grants
 
 
 def _refusals(document: VersionDocument, error: OperationError) -> list[CatalogueProblem]:

@@ -11,7 +11,7 @@ from django.db import transaction
 
 from plans import locks
 from plans.catalogue.changes import Kind, Part, content_part, version_parts
-from plans.catalogue.diff import match_versions, meter_differences
+from plans.catalogue.diff import credit_differences, match_versions, meter_differences
 from plans.catalogue.document import (
     Catalogue,
     PlanDocument,
@@ -19,19 +19,26 @@ from plans.catalogue.document import (
     VersionDocument,
     read_sources,
 )
-from plans.catalogue.dump import (
-    contents,
-    document,
-    feature_content,
-    meter_content,
-    plan_head,
-    version_content,
-)
+from plans.catalogue.dump import contents, document, plan_head, version_content
 from plans.catalogue.load import Loaded, load, stored_now
 from plans.catalogue.problems import CatalogueInvalid
+from plans.catalogue.shared import (
+    Shared,
+    credit_unit_content,
+    feature_content,
+    job_class_content,
+    meter_content,
+)
 from plans.errors import OperationError
-from plans.models import Feature, Meter, Plan, PlanVersion
-from plans.queries import features_by_key, meters_by_key, plans_with_terms
+from plans.job_classes import class_said
+from plans.models import CreditUnit, Feature, JobClass, Meter, Plan, PlanVersion
+from plans.queries import (
+    credit_units_by_code,
+    features_by_key,
+    job_classes_by_key,
+    meters_by_key,
+    plans_with_terms,
+)
 from plans.terms import version_terms
 
 
@@ -68,6 +75,8 @@ class _Stored(NamedTuple):
     plans: dict[str, Plan]
     meters: dict[str, Meter]
     features: dict[str, Feature]
+    credit_units: dict[str, CreditUnit]
+    job_classes: dict[str, JobClass]
 
 
 def preview(sources: Sequence[Source]) -> Preview:
@@ -75,6 +84,7 @@ def preview(sources: Sequence[Source]) -> Preview:
     catalogue = read_sources(sources, stored=stored_now())
     stored = _stored_of(catalogue)
     different = meter_differences(catalogue, stored=stored.meters)
+    different += credit_differences(catalogue, stored=stored.credit_units)
     if different:
         raise CatalogueInvalid(different)
     return Preview(tuple(_sections(catalogue, stored)), _fingerprint(sources, stored))
@@ -93,6 +103,8 @@ def load_as_shown(
         plan_keys=[plan.key for plan in catalogue.plans],
         meter_keys=catalogue.meters,
         feature_keys=catalogue.features,
+        credit_codes=catalogue.credit_units,
+        job_class_keys=catalogue.job_classes,
     )
     if _fingerprint(sources, _stored_of(catalogue)) != fingerprint:
         raise StoredStateChanged(
@@ -109,14 +121,20 @@ def _stored_of(catalogue: Catalogue) -> _Stored:
         plans={plan.key: plan for plan in plans},
         meters=meters_by_key(keys=catalogue.meters),
         features=features_by_key(keys=catalogue.features),
+        credit_units=credit_units_by_code(codes=catalogue.credit_units),
+        job_classes=job_classes_by_key(keys=catalogue.job_classes),
     )
 
 
 def _fingerprint(sources: Sequence[Source], stored: _Stored) -> str:
     plans = list(stored.plans.values())
-    found = document(
-        plans, meters=list(stored.meters.values()), features=list(stored.features.values())
+    shared = Shared(
+        list(stored.meters.values()),
+        list(stored.features.values()),
+        list(stored.credit_units.values()),
+        list(stored.job_classes.values()),
     )
+    found = document(plans, shared=shared)
     versions = [
         [version.pk, version.number, str(version.published_at)]
         for plan in plans
@@ -136,6 +154,14 @@ def _sections(catalogue: Catalogue, stored: _Stored) -> Iterator[Section]:
         kept = stored.features.get(key)
         before = feature_content(kept) if kept else None
         yield _plain(f"Feature {key}", before, feature_content(feature))
+    for code, unit in catalogue.credit_units.items():
+        credit = stored.credit_units.get(code)
+        before = credit_unit_content(credit) if credit else None
+        yield _plain(f"Credit {code}", before, credit_unit_content(unit))
+    for key, said_class in catalogue.job_classes.items():
+        job_class = stored.job_classes.get(key)
+        before = job_class_content(class_said(job_class)) if job_class else None
+        yield _plain(f"Job class {key}", before, job_class_content(said_class))
     for plan in catalogue.plans:
         row = stored.plans.get(plan.key)
         said = Plan(key=plan.key, name=plan.name, description=plan.description)

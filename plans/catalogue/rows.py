@@ -4,7 +4,12 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
+from plans.job_classes import ClassSaid, ClassUsage
 from plans.models import (
+    CreditAllotment,
+    CreditPack,
+    CreditUnit,
+    JobTerms,
     Limit,
     MatrixRate,
     Meter,
@@ -17,12 +22,19 @@ from plans.models import (
 from plans.models.prices import RATED_MODELS, TIERED_MODELS, ChargeModel
 from plans.terms import GrantRows, PriceRows
 
+Units = Mapping[str, CreditUnit]
+
+NO_UNITS: Final[Units] = {}
 ANY: Final = "*"
 REFUSE: Final = "refuse"
 
 # Fields of a price in a document, and its columns where their names differ.
-COLUMNS: Final = {"package_size": "unit_size", "default": "default_amount"}
-_NOT_COLUMNS: Final = frozenset({"meter", "tiers", "rates", "default", "overage"})
+COLUMNS: Final = {
+    "package_size": "unit_size",
+    "default": "default_amount",
+    "beyond_credit": "beyond_credit_amount",
+}
+_NOT_COLUMNS: Final = frozenset({"meter", "tiers", "rates", "default", "overage", "credit"})
 _EXACT: Final = frozenset(
     {
         "key",
@@ -35,6 +47,7 @@ _EXACT: Final = frozenset(
         "class_dimension",
         "seats_removed",
         "phases",
+        "attribution",
     }
 )
 
@@ -79,9 +92,16 @@ def meter_values(meter: Meter) -> dict[str, Any]:
     return {name: getattr(meter, name) for name in columns}
 
 
-def price_rows(content: Mapping[str, Any], *, meter: Meter | None) -> PriceRows:
-    """Return a well-formed price as rows that are not stored."""
+def price_rows(
+    content: Mapping[str, Any], *, meter: Meter | None, units: Units = NO_UNITS
+) -> PriceRows:
+    """Return a well-formed price as rows that are not stored.
+
+    ``units`` are the credits that it may be in, by code; one that is not there is taken as it is
+    named, with whole credits.
+    """
     price = Price(meter=meter, **_columns(content), **_overage_columns(content))
+    price.credit_unit = _unit(content.get("credit"), units)
     default = content.get("default", REFUSE)
     price.default_amount = None if default == REFUSE else Decimal(default)
     dimensions = meter.dimensions if meter else []
@@ -92,8 +112,11 @@ def price_rows(content: Mapping[str, Any], *, meter: Meter | None) -> PriceRows:
     )
 
 
-def grant_rows(content: Mapping[str, Any]) -> GrantRows:
-    """Return what a well-formed version grants beside its prices, as rows that are not stored."""
+def grant_rows(content: Mapping[str, Any], *, units: Units = NO_UNITS) -> GrantRows:
+    """Return what a well-formed version grants beside its prices, as rows that are not stored.
+
+    ``units`` are as for ``price_rows``.
+    """
     return GrantRows(
         phases=[
             Phase(position=position, **_row(phase))
@@ -108,10 +131,55 @@ def grant_rows(content: Mapping[str, Any]) -> GrantRows:
             (Limit(**_row(limit)) for limit in content.get("limits", ())),
             key=lambda limit: (limit.kind, limit.job_class),
         ),
+        packs=[
+            CreditPack(position=position, **_in_unit(pack, units))
+            for position, pack in enumerate(content.get("packs", ()))
+        ],
+        allotments=[
+            CreditAllotment(position=position, **_in_unit(allotment, units))
+            for position, allotment in enumerate(content.get("allotments", ()))
+        ],
+        jobs=JobTerms(**_row(content["jobs"])) if content.get("jobs") else None,
     )
 
 
-_DECIMALS: Final = frozenset({"multiplier", "discount_percent", "value"})
+def credit_unit_row(content: Mapping[str, Any]) -> CreditUnit:
+    """Return a well-formed credit as a row that is not stored."""
+    return CreditUnit(
+        code=content["code"], name=content["name"], decimals=content.get("decimals", 0)
+    )
+
+
+def class_said(content: Mapping[str, Any]) -> ClassSaid:
+    """Return what a well-formed job class says, its usage by the keys of meters."""
+    usage = [
+        ClassUsage(each["meter"], *(Decimal(each[name]) for name in ("low", "expected", "high")))
+        for each in content.get("usage", ())
+    ]
+    plainly = {name: value for name, value in content.items() if name != "usage"}
+    return ClassSaid(**plainly, usage=tuple(sorted(usage)))
+
+
+def _in_unit(content: Mapping[str, Any], units: Units) -> dict[str, Any]:
+    return {**_row(content), "unit": _unit(content.get("unit"), units)}
+
+
+def _unit(code: str | None, units: Units) -> CreditUnit | None:
+    return None if code is None else units.get(code) or CreditUnit(code=code)
+
+
+_DECIMALS: Final = frozenset(
+    {
+        "multiplier",
+        "discount_percent",
+        "value",
+        "credits",
+        "amount",
+        "rollover_percent",
+        "grace_amount",
+        "late_start_most",
+    }
+)
 
 
 def _row(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,9 +6,10 @@
 from typing import Any, Final
 
 from plans.models.grants import LimitKind
+from plans.models.job_terms import JobTerms
 from plans.models.meters import Aggregation, Rounding
-from plans.models.prices import AllowancePer, ChargeModel, SeatsRemoved
-from plans.rating.money import CURRENCIES
+from plans.models.prices import AllowancePer, Attribution, ChargeModel, SeatsRemoved
+from plans.rating.money import CREDIT_DECIMALS_MOST, CURRENCIES
 
 KEY: Final = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}$"}
 NAME: Final = {"type": "string", "minLength": 1, "maxLength": 200}
@@ -26,6 +27,7 @@ PERCENT: Final = {
     "minimum": 0,
     "maximum": 999_999,
 }
+CREDIT: Final = {"type": "string", "pattern": "^[A-Z][A-Z0-9_]{3,19}$"}
 COUNT: Final = {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}
 TIME: Final = {
     "type": "string",
@@ -137,6 +139,73 @@ PHASE: Final = _object(
     required=["key", "name"],
 )
 
+_MONTHS: Final = {**COUNT, "minimum": 1, "maximum": 120}
+_PRIORITY: Final = {**COUNT, "maximum": 32767}
+CREDIT_UNIT: Final = _object(
+    {
+        "code": CREDIT,
+        "name": {**NAME, "maxLength": 100},
+        "decimals": {**COUNT, "maximum": CREDIT_DECIMALS_MOST},
+    },
+    required=["code", "name"],
+)
+CLASS_USAGE: Final = _object(
+    {"meter": KEY, "low": AMOUNT, "expected": AMOUNT, "high": AMOUNT},
+    required=["meter", "low", "expected", "high"],
+)
+JOB_CLASS: Final = _object(
+    {
+        "key": KEY,
+        "name": NAME,
+        "input_unit": {"type": "string", "minLength": 1, "maxLength": 40},
+        "silence_seconds": {**COUNT, "minimum": 10},
+        "usage": _list(CLASS_USAGE, most=50),
+    },
+    required=["key", "name"],
+)
+PACK: Final = _object(
+    {
+        "key": KEY,
+        "name": NAME,
+        "unit": CREDIT,
+        "credits": AMOUNT,
+        "amount": AMOUNT,
+        "expires_months": _MONTHS,
+        "needs_payment": FLAG,
+        "priority": _PRIORITY,
+    },
+    required=["key", "name", "unit", "credits", "amount"],
+)
+ALLOTMENT: Final = _object(
+    {
+        "key": KEY,
+        "name": NAME,
+        "unit": {**CREDIT, "description": "A named credit; left out, it grants money."},
+        "amount": AMOUNT,
+        "expires_months": _MONTHS,
+        "priority": _PRIORITY,
+        "rollover_percent": PERCENT,
+        "rollover_months": _MONTHS,
+        "rollovers": {**_PRIORITY, "minimum": 1},
+        "meters": _list(KEY, most=50),
+        "job_classes": _list(KEY, most=50),
+    },
+    required=["key", "name", "amount"],
+)
+JOBS: Final = _object(
+    {
+        "bill_attempts": {"enum": list(JobTerms.BillAttempts.values)},
+        "bill_input_failures": FLAG,
+        "bill_cancelled": FLAG,
+        "bill_expired": FLAG,
+        "hold_at": {"enum": list(JobTerms.HoldAt.values)},
+        "above_hold": {"enum": list(JobTerms.AboveHold.values)},
+        "grace_amount": AMOUNT,
+        "late_start_most": AMOUNT,
+    },
+    required=[],
+)
+
 # What every price has, whatever its model.
 COMMON: Final[dict[str, Any]] = {
     "key": KEY,
@@ -147,12 +216,23 @@ COMMON: Final[dict[str, Any]] = {
     "minimum": AMOUNT,
     "prorated": FLAG,
     "phases": _list(KEY, most=20),
+    "credit": {
+        **CREDIT,
+        "description": "All amounts of the price are in this credit, drawn from the customer's "
+        "pools; left out, they are money.",
+    },
+    "beyond_credit": {
+        **AMOUNT,
+        "description": "What each credit costs that the pools lack; left out, the statement waits "
+        "for credit.",
+    },
 }
 METERED: Final[dict[str, Any]] = {
     **COMMON,
     "meter": KEY,
     "allowance": AMOUNT,
     "allowance_per": {"enum": list(AllowancePer.values)},
+    "attribution": {"enum": list(Attribution.values)},
     "overage": {"$ref": "#/$defs/overage"},
 }
 TIERED: Final[dict[str, Any]] = {
@@ -253,6 +333,9 @@ _VERSION: Final[dict[str, Any]] = {
     "limits": _list({"$ref": "#/$defs/limit"}, most=200),
     "service_classes": _list({"$ref": "#/$defs/service_class"}, most=50),
     "phases": _list({"$ref": "#/$defs/phase"}, most=20),
+    "packs": _list({"$ref": "#/$defs/pack"}, most=50),
+    "allotments": _list({"$ref": "#/$defs/allotment"}, most=50),
+    "jobs": {"$ref": "#/$defs/jobs"},
     "prices": _list({"$ref": "#/$defs/price"}, most=200),
 }
 _PLAN: Final[dict[str, Any]] = {"key": KEY, "name": NAME, "description": TEXT}
@@ -268,11 +351,14 @@ PLAN: Final = {
 SCHEMA: Final[dict[str, Any]] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "title": "Tollgate catalogue",
-    "description": "Meters, features and plans. Amounts are text or whole numbers, never floats.",
+    "description": "Meters, features, credits, job classes and plans. Amounts are text or whole "
+    "numbers, never floats.",
     **_object(
         {
             "meters": _list({"$ref": "#/$defs/meter"}),
             "features": _list({"$ref": "#/$defs/feature"}),
+            "credit_units": _list({"$ref": "#/$defs/credit_unit"}),
+            "job_classes": _list({"$ref": "#/$defs/job_class"}),
             "plans": _list({"$ref": "#/$defs/plan"}),
         },
         required=[],
@@ -288,6 +374,11 @@ SCHEMA: Final[dict[str, Any]] = {
         "limit": LIMIT,
         "service_class": SERVICE_CLASS,
         "phase": PHASE,
+        "credit_unit": CREDIT_UNIT,
+        "job_class": JOB_CLASS,
+        "pack": PACK,
+        "allotment": ALLOTMENT,
+        "jobs": JOBS,
         **MODELS,
     },
 }

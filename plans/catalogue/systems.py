@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -53,6 +53,34 @@ class ExpectedStatement(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     lines: tuple[ExpectedLine, ...]
 
 
+class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An outcome contract of the system's plan, in force from its first day on."""
+
+    key: str
+    name: str
+    content: dict[str, Any]
+
+
+class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A step with each outcome of a claim, at a time; ``closed`` months are finalised before it."""
+
+    do: Literal["verify", "reject", "dispute", "uphold", "dismiss", "reverse"]
+    time: datetime
+    closed: int = 0
+
+
+class Claims(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``count`` outcomes that are claimed in the same words, ``every_s`` seconds apart."""
+
+    contract: str
+    time: datetime
+    count: int = 1
+    every_s: int = 60
+    value: str | None = None
+    evidence: dict[str, Any] = {}
+    steps: tuple[Step, ...] = ()
+
+
 class System(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One pricing system. The expected statements are those of ``month`` and the ones after.
 
@@ -65,11 +93,19 @@ class System(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     plan: str
     month: date
     catalogue: dict[str, Any]
-    usage: tuple[Generator, ...]
     expected: tuple[ExpectedStatement, ...]
+    usage: tuple[Generator, ...] = ()
     workspaces: tuple[str, ...] = ()
     month_days: int | None = None
     features: tuple[str, ...] = ()
+    contracts: tuple[Contract, ...] = ()
+    outcomes: tuple[Claims, ...] = ()
+
+    @property
+    def months_at_first(self) -> int:
+        """Return how many months are closed before outcomes need what was closed."""
+        later = any(step.closed for claims in self.outcomes for step in claims.steps)
+        return 1 if later else len(self.expected)
 
 
 class UsageEvent(NamedTuple):

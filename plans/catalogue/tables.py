@@ -12,9 +12,9 @@ from import_export import resources, widgets
 from import_export.fields import Field
 
 from plans import rating
-from plans.catalogue.dump import amount_text
 from plans.catalogue.rows import ANY
 from plans.catalogue.spreadsheets import FORMATS, Lost, SpreadsheetInvalid
+from plans.catalogue.stated import amount_text
 from plans.models import MatrixRate, Price, Tier
 from plans.models.prices import RATED_MODELS, TIERED_MODELS, ChargeModel
 from plans.operations.versions import clean_problems

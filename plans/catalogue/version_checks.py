@@ -9,7 +9,7 @@ from plans.catalogue.rows import COLUMNS, OVERAGE_COLUMNS, lacking
 from plans.errors import Problem
 from plans.models import Tier
 from plans.models.prices import ChargeModel
-from plans.operations.versions import clean_problems
+from plans.operations.versions import clean_problems, placed_grants
 from plans.rating import problems_in_terms
 from plans.terms import GrantRows, PriceRows
 
@@ -23,6 +23,7 @@ _RATING_NAMES = {
     "pack_amount": "amount",
     "packs_most": "most",
     "pack_months": "months",
+    "beyond_credit_amount": "beyond_credit",
 }
 _COLUMN_NAMES = {
     **{column: name for name, column in COLUMNS.items() if column != "unit_size"},
@@ -118,15 +119,14 @@ def _with_tiers(price: rating.Price, tiers: Sequence[Tier]) -> rating.Price:
 def _columns(rows: Sequence[PriceRows], grants: GrantRows) -> Iterator[Found]:
     for index, row in enumerate(rows):
         path, model = f"prices[{index}]", row.price.model
-        excluded = ("version", "meter", "upgrade_to")
+        excluded = ("version", "meter", "upgrade_to", "credit_unit")
         yield from _named(clean_problems(row.price, exclude=excluded), path, model)
         for number, tier in enumerate(row.tiers):
             yield from _named(clean_problems(tier, exclude=["price"]), f"{path}.tiers[{number}]")
         for number, rate in enumerate(row.rates):
             yield from _named(clean_problems(rate, exclude=["price"]), f"{path}.rates[{number}]")
-    for name in ("phases", "service_classes", "limits"):
-        for index, grant in enumerate(getattr(grants, name)):
-            yield from _named(clean_problems(grant, exclude=["version"]), f"{name}[{index}]")
+    for path, grant in placed_grants(grants):
+        yield from _named(clean_problems(grant, exclude=["version", "unit"]), path)
 
 
 def _named(problems: Sequence[Problem], path: str, model: str = "") -> Iterator[Found]:
@@ -142,7 +142,7 @@ def _twice(content: Mapping[str, Any]) -> Iterator[Found]:
     for index in _repeated(content.get("features", ())):
         cause = f"The feature “{content['features'][index]}” is granted twice."
         yield Found(f"features[{index}]", "twice", cause, "Keep one.")
-    for name in ("phases", "service_classes"):
+    for name in ("phases", "service_classes", "packs", "allotments"):
         keys = [each["key"] for each in content.get(name, ())]
         for index in _repeated(keys):
             cause = f"The key “{keys[index]}” stands twice."

@@ -5,6 +5,11 @@ from plans.models.grants import Feature, Limit, Phase, ServiceClass, VersionFeat
 from plans.models.history import VersionChange, VersionEvent
 from plans.models.job_terms import JobClass, JobClassUsage, JobTerms
 from plans.models.meters import Meter
+from plans.models.outcomes import (
+    OutcomeContract,
+    OutcomeContractReview,
+    OutcomeContractVersion,
+)
 from plans.models.overrides import PriceOverride
 from plans.models.prices import MatrixRate, Price, Tier
 from plans.models.reviews import VersionReview
@@ -25,6 +30,9 @@ __all__ = [
     "MatrixRate",
     "Membership",
     "Meter",
+    "OutcomeContract",
+    "OutcomeContractReview",
+    "OutcomeContractVersion",
     "Phase",
     "Plan",
     "PlanVersion",

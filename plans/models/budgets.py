@@ -30,7 +30,9 @@ class Budget(models.Model):
     )
     amount = price_field(validators=[MinValueValidator(Decimal("0.01"))])
     alert_percents = ArrayField(
-        models.PositiveSmallIntegerField(validators=[MinValueValidator(1)]), default=usual_alerts
+        models.PositiveSmallIntegerField(validators=[MinValueValidator(1)]),
+        default=usual_alerts,
+        blank=True,
     )
     stops = models.BooleanField(
         "stops new jobs", default=True, help_text="No job is admitted beyond the budget."

@@ -12,7 +12,8 @@ class Customer(models.Model):
     """A company or person that is billed.
 
     ``time_zone`` decides where its months begin and ``currency`` what it is billed in; the
-    database refuses to change either once the customer has a subscription.
+    database refuses to change either once the customer has a subscription. A customer has a test
+    clock from the beginning or never, and it only moves on; the database holds that, too.
     """
 
     key = key_field(
@@ -34,6 +35,13 @@ class Customer(models.Model):
         default=48,
         validators=[MaxValueValidator(24 * 28)],
         help_text="Hours after a period's end in which late usage still enters its statement.",
+    )
+    clock_at = models.DateTimeField(
+        "test clock",
+        null=True,
+        blank=True,
+        help_text="A customer to test with lives at this time until its clock is moved on. "
+        "Empty: a real customer.",
     )
     created_at = models.DateTimeField(auto_now_add=True)
 

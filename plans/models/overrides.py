@@ -1,4 +1,4 @@
-"""A price of a plan that was agreed with one customer."""
+"""A price of a plan that was agreed with one customer, or the fee of an outcome contract."""
 
 from django.conf import settings
 from django.contrib.postgres.constraints import ExclusionConstraint
@@ -8,6 +8,7 @@ from django.db import models
 from plans.models.customers import Customer
 from plans.models.fields import key_field
 from plans.models.meters import Meter
+from plans.models.outcomes import OutcomeContractVersion
 from plans.models.records import Records
 from plans.models.versions import Plan, TsTzRange
 
@@ -19,10 +20,26 @@ class PriceOverride(models.Model):
     every billing period, or part of one, that begins while it holds; so it survives new versions.
     ``content`` is the price as a catalogue document states it. The database freezes all but the
     end, which is set once.
+
+    A price of an outcome contract's version stands beside a plan's prices instead: for everyone on
+    the plan, where there is no customer, or for the customer on whichever plan. ``currency`` is the
+    contract's, and ``content`` the version's.
     """
 
-    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="price_overrides")
-    plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="price_overrides")
+    customer = models.ForeignKey(
+        Customer, on_delete=models.PROTECT, null=True, related_name="price_overrides"
+    )
+    plan = models.ForeignKey(
+        Plan, on_delete=models.PROTECT, null=True, related_name="price_overrides"
+    )
+    contract_version = models.ForeignKey(
+        OutcomeContractVersion,
+        on_delete=models.PROTECT,
+        null=True,
+        editable=False,
+        related_name="prices",
+    )
+    currency = models.CharField(max_length=3, blank=True, default="", editable=False)
     price_key = key_field()
     content = models.JSONField()
     meter = models.ForeignKey(
@@ -36,10 +53,24 @@ class PriceOverride(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
     )
 
-    history = Records(excluded_fields=["created_at", "created_by"], no_db_index=["plan", "meter"])
+    history = Records(
+        excluded_fields=["created_at", "created_by"],
+        no_db_index=["plan", "meter", "contract_version"],
+    )
 
     class Meta:
         constraints = [
+            models.CheckConstraint(
+                condition=models.Q(
+                    contract_version=None, currency="", customer__isnull=False, plan__isnull=False
+                )
+                | models.Q(contract_version__isnull=False, plan__isnull=False, customer=None)
+                | models.Q(contract_version__isnull=False, plan=None, customer__isnull=False),
+                name="override_agreed_or_of_contract",
+                violation_error_message=(
+                    "A price is agreed with a customer on a plan, or belongs to a contract."
+                ),
+            ),
             models.CheckConstraint(
                 condition=models.Q(ends_at=None) | models.Q(ends_at__gt=models.F("starts_at")),
                 name="override_ends_after_start",

@@ -16,6 +16,10 @@ class Subscription(models.Model):
     counted from that date. Phases are counted from ``phases_from``, or from the start where that
     is null: a change of plan does not begin a second trial. ``setup_waived`` leaves out what the
     plan charges once.
+
+    ``upgraded_from`` is the subscription that this one took the place of because its plan moves a
+    customer on who uses more than ``upgraded_beyond``: the period is then charged this plan's fee
+    in full, and the other's is given back.
     """
 
     customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="subscriptions")
@@ -29,6 +33,10 @@ class Subscription(models.Model):
     )
     phases_from = models.DateTimeField(null=True, blank=True)
     setup_waived = models.BooleanField("setup fees are waived", default=False)
+    upgraded_from = models.OneToOneField(
+        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="upgraded_to"
+    )
+    upgraded_beyond = models.DecimalField(max_digits=30, decimal_places=12, null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     history = Records(excluded_fields=["created_at"], no_db_index=["plan"])
@@ -39,6 +47,11 @@ class Subscription(models.Model):
                 condition=models.Q(ends_at=None) | models.Q(ends_at__gt=models.F("starts_at")),
                 name="subscription_ends_after_start",
                 violation_error_message="A subscription ends after it starts.",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(upgraded_from=None, upgraded_beyond=None)
+                | models.Q(upgraded_from__isnull=False, upgraded_beyond__isnull=False),
+                name="subscription_upgraded_beyond",
             ),
             ExclusionConstraint(
                 name="one_subscription_at_a_time",

@@ -6,10 +6,11 @@ from typing import Final, NamedTuple
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
+from django.db.models import Model
 
 from plans.errors import OperationError, Problem
 from plans.grant_values import plain
-from plans.models import Limit, MatrixRate, PlanVersion, Price, Tier
+from plans.models import PlanVersion
 from plans.models.grants import LimitKind
 from plans.models.prices import ChargeModel
 from plans.operations.versions import (
@@ -47,6 +48,15 @@ class BadFactor(OperationError):
     code = "bad_factor"
 
 
+class Amount(NamedTuple):
+    """An amount of money where it stands: its field, its name for people, its row and column."""
+
+    field: str
+    where: str
+    row: Model
+    column: str
+
+
 class Converted(NamedTuple):
     """An amount in both currencies; ``where`` names its place for people, ``field`` for forms."""
 
@@ -79,8 +89,8 @@ def new_version_in_currency(
     """Start a draft in another currency with the terms of a version of the plan.
 
     Each amount is multiplied by the factor and rounded half away from zero to so many decimals;
-    bounds of tiers over a value in money are amounts too, quantities are not. Raises SameCurrency,
-    BadFactor for what would be rounded away, PlanInvalid.
+    bounds of tiers over a value in money are amounts too, quantities and credits are not. Raises
+    SameCurrency, BadFactor for what would be rounded away, PlanInvalid.
     """
     if currency == version.currency:
         raise SameCurrency(
@@ -115,25 +125,47 @@ def _convert(
         yield Converted(field, where, plain(old), plain(new))
 
 
-def _amounts(
-    rows: Sequence[PriceRows], grants: GrantRows
-) -> Iterator[tuple[str, str, Price | Tier | MatrixRate | Limit, str]]:
-    for index, (price, tiers, rates) in enumerate(rows):
-        path, name = f"prices[{index}]", price.name
-        for column in _PRICE_COLUMNS:
-            yield f"{path}.{column}", f"{name}: {column.replace('_', ' ')}", price, column
-        columns = ("unit_amount", "flat_amount")
-        if price.model == ChargeModel.GRADUATED_PERCENTAGE:
-            columns = ("up_to", "flat_amount")
-        for place, tier in enumerate(tiers):
-            for column in columns:
-                words = f"{name}, tier {place + 1}: {column.replace('_', ' ')}"
-                yield f"{path}.tiers[{place}].{column}", words, tier, column
-        for place, rate in enumerate(rates):
-            yield f"{path}.rates[{place}].unit_amount", f"{name}, {rate}", rate, "unit_amount"
+def _amounts(rows: Sequence[PriceRows], grants: GrantRows) -> Iterator[Amount]:
+    for index, row in enumerate(rows):
+        path, price = f"prices[{index}]", row.price
+        if price.credit_unit_id is not None:
+            words = f"{price.name}: each credit that is lacking"
+            yield Amount(f"{path}.beyond_credit_amount", words, price, "beyond_credit_amount")
+        else:
+            yield from _price_amounts(path, row)
+    yield from _granted_amounts(grants)
+
+
+def _price_amounts(path: str, rows: PriceRows) -> Iterator[Amount]:
+    price, tiers, rates = rows
+    name = price.name
+    for column in _PRICE_COLUMNS:
+        yield Amount(f"{path}.{column}", f"{name}: {column.replace('_', ' ')}", price, column)
+    columns = ("unit_amount", "flat_amount")
+    if price.model == ChargeModel.GRADUATED_PERCENTAGE:
+        columns = ("up_to", "flat_amount")
+    for place, tier in enumerate(tiers):
+        for column in columns:
+            words = f"{name}, tier {place + 1}: {column.replace('_', ' ')}"
+            yield Amount(f"{path}.tiers[{place}].{column}", words, tier, column)
+    for place, rate in enumerate(rates):
+        yield Amount(f"{path}.rates[{place}].unit_amount", f"{name}, {rate}", rate, "unit_amount")
+
+
+def _granted_amounts(grants: GrantRows) -> Iterator[Amount]:
     for index, limit in enumerate(grants.limits):
         if limit.kind == LimitKind.SPEND_PER_DAY:
-            yield f"limits[{index}].value", "Limit: spend in a day", limit, "value"
+            yield Amount(f"limits[{index}].value", "Limit: spend in a day", limit, "value")
+    for index, pack in enumerate(grants.packs):
+        yield Amount(f"packs[{index}].amount", f"Pack {pack.name}", pack, "amount")
+    for index, allotment in enumerate(grants.allotments):
+        if allotment.unit_id is None:
+            words = f"Allotment {allotment.name}"
+            yield Amount(f"allotments[{index}].amount", words, allotment, "amount")
+    if grants.jobs is not None:
+        for column in ("grace_amount", "late_start_most"):
+            words = f"Jobs: {column.replace('_', ' ')}"
+            yield Amount(f"jobs.{column}", words, grants.jobs, column)
 
 
 def _refuse_vanished(amounts: Sequence[Converted], *, places: int) -> None:

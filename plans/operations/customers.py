@@ -1,6 +1,7 @@
 """Create who is billed, the parts of a customer, and the people who may see its statements."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import NamedTuple
 
 from django.contrib.auth.models import AbstractBaseUser
@@ -51,8 +52,12 @@ def create_customer(
     email: str = "",
     requires_review: bool = False,
     grace_hours: int = 48,
+    clock_at: datetime | None = None,
 ) -> Customer:
-    """Create a customer. Raises CustomerInvalid, KeyTaken."""
+    """Create a customer; one with ``clock_at`` is there to test with and lives at that time.
+
+    Raises CustomerInvalid, KeyTaken.
+    """
     customer = Customer(
         key=key,
         name=name,
@@ -61,6 +66,7 @@ def create_customer(
         email=email,
         requires_review=requires_review,
         grace_hours=grace_hours,
+        clock_at=clock_at,
     )
     _clean(customer)
     with refusing(_key_taken(key)):

@@ -24,6 +24,7 @@ from plans.operations.versions import (
     add_prices,
     clean_problems,
     create_plan,
+    delete_grants,
     open_draft,
     refuse_frozen,
     refuse_invalid,
@@ -94,9 +95,8 @@ def replace_contents(
         _forget_unused(row.price)
     with recorded(version=draft, by=by):
         draft = change_draft(version=draft, currency=currency, note=note, by=by)
-        for related in (draft.prices, draft.phases, draft.service_classes, draft.limits):
-            related.all().delete()
-        draft.features.all().delete()
+        draft.prices.all().delete()
+        delete_grants(draft)
         add_grants(version=draft, grants=grants)
         add_prices(version=draft, rows=rows)
     return draft

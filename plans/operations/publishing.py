@@ -80,6 +80,7 @@ def publish_version(
     versions = locks.versions_of(plan_id=version.plan_id)
     draft = next(row for row in versions if row.pk == version.pk)
     locks.meters_of(version_id=draft.pk)
+    locks.credit_units_of(version_id=draft.pk)
     _refuse_unapproved(draft, by=by)
     refuse_unbillable(draft)
     previous = _last_of(versions, currency=draft.currency)

@@ -54,6 +54,7 @@ def submit_version(
     """
     draft = open_draft(version_id=version.pk, by=by)
     locks.meters_of(version_id=draft.pk)
+    locks.credit_units_of(version_id=draft.pk)
     refuse_unbillable(draft)
     draft.submitted_at, draft.submitted_by_id = now, by.pk
     draft.save(update_fields=["submitted_at", "submitted_by"])
@@ -84,6 +85,7 @@ def approve_version(
             f"You had a part in version {row.number}. Someone else must approve it.", field="by"
         )
     locks.meters_of(version_id=row.pk)
+    locks.credit_units_of(version_id=row.pk)
     if terms_of([row.pk])[row.pk].digest != digest:
         raise TermsChanged(
             f"Version {row.number} changed since this page was opened. Read it again."

@@ -5,6 +5,7 @@ the other is told what the first did; whatever is refused has changed nothing.
 """
 
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Final
 
 from django.db import transaction
@@ -99,6 +100,21 @@ def change_plan(
         setup_waived=setup_waived,
         now=now,
     )
+
+
+@transaction.atomic
+def upgrade_plan(
+    *, subscription: Subscription, to_plan: Plan, at: datetime, beyond: Decimal, now: datetime
+) -> Subscription:
+    """Move a customer on who has used what its plan includes (``beyond``, in the meter's units).
+
+    Unlike another change of plan it charges the period the new plan's fee in full and gives the old
+    one's back; what the new plan charges once is waived. Raises as ``change_plan`` does.
+    """
+    new = change_plan(subscription=subscription, to_plan=to_plan, at=at, setup_waived=True, now=now)
+    new.upgraded_from, new.upgraded_beyond = subscription, beyond
+    new.save(update_fields=["upgraded_from", "upgraded_beyond"])
+    return new
 
 
 @transaction.atomic

@@ -1,16 +1,20 @@
 """Write plans and their versions, as drafts."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import Max, Model
 
 from plans import locks
 from plans.errors import OperationError, Problem, refusing, validation_problems
 from plans.models import (
+    CreditAllotment,
+    CreditPack,
+    CreditUnit,
     Feature,
+    JobTerms,
     Limit,
     MatrixRate,
     Phase,
@@ -24,6 +28,8 @@ from plans.models import (
 )
 from plans.operations.history import recorded
 from plans.terms import NO_GRANTS, GrantRows, PriceRows, grant_rows, with_terms
+
+GrantRow = Phase | ServiceClass | Limit | CreditPack | CreditAllotment | JobTerms
 
 
 class PlanInvalid(OperationError):
@@ -48,6 +54,12 @@ class VersionFrozen(OperationError):
     """The version is submitted, approved or published; nothing in it changes."""
 
     code = "version_frozen"
+
+
+class UnknownCreditUnit(OperationError):
+    """No credit has the code."""
+
+    code = "unknown_credit_unit"
 
 
 class UnknownFeature(OperationError):
@@ -141,14 +153,17 @@ def add_prices(
 ) -> list[Price]:
     """Add prices, not stored yet, to a draft after those that it has.
 
-    Positions are given here. Raises VersionFrozen, PriceKeyTaken, and PlanInvalid for a value that
-    its column cannot hold; whether the prices make sense is checked when the version is submitted
-    and published.
+    Positions are given here. Raises VersionFrozen, PriceKeyTaken, UnknownCreditUnit, and
+    PlanInvalid for a value that its column cannot hold; whether the prices make sense is checked
+    when the version is submitted and published.
     """
     open_draft(version_id=version.pk, by=by)
     last = version.prices.aggregate(last=Max("position"))["last"]
     _place(version, rows, first=0 if last is None else last + 1)
     refuse_invalid(_row_problems(rows))
+    _refuse_unknown_units(
+        {f"prices[{index}].credit": row.price.credit_unit_id for index, row in enumerate(rows)}
+    )
     with recorded(version=version, by=by), refusing(_price_key_taken()):
         Price.objects.bulk_create([row.price for row in rows])
         Tier.objects.bulk_create([tier for row in rows for tier in row.tiers])
@@ -162,8 +177,8 @@ def add_grants(
 ) -> None:
     """Add to a draft what it grants beside its prices, as rows that are not stored yet.
 
-    Raises VersionFrozen, UnknownFeature, and PlanInvalid for a value that its column cannot hold
-    or that the version has already.
+    Raises VersionFrozen, UnknownFeature, UnknownCreditUnit, and PlanInvalid for a value that its
+    column cannot hold or that the version has already.
     """
     open_draft(version_id=version.pk, by=by)
     features = {row.key: row for row in Feature.objects.filter(key__in=grants.features)}
@@ -171,26 +186,75 @@ def add_grants(
         if key not in features:
             raise UnknownFeature(f"There is no feature “{key}”.", field=f"features[{index}]")
     found: list[Problem] = []
-    for name in ("phases", "service_classes", "limits"):
-        for index, row in enumerate(getattr(grants, name)):
-            row.version = version
-            found += clean_problems(row, path=f"{name}[{index}]", exclude=("version",))
+    for path, row in placed_grants(grants):
+        row.version = version
+        found += clean_problems(row, path=path, exclude=("version", "unit"))
     refuse_invalid(tuple(found))
+    _refuse_unknown_units(_granted_units(grants))
     with recorded(version=version, by=by), refusing(_grant_taken()):
         Phase.objects.bulk_create(grants.phases)
         ServiceClass.objects.bulk_create(grants.service_classes)
         Limit.objects.bulk_create(grants.limits)
+        CreditPack.objects.bulk_create(grants.packs)
+        CreditAllotment.objects.bulk_create(grants.allotments)
+        JobTerms.objects.bulk_create([] if grants.jobs is None else [grants.jobs])
         VersionFeature.objects.bulk_create(
             VersionFeature(version=version, feature=features[key]) for key in grants.features
         )
 
 
-def _copied_grants(version: PlanVersion) -> GrantRows:
-    grants = grant_rows(version)
-    for row in (*grants.phases, *grants.service_classes, *grants.limits):
+def placed_grants(grants: GrantRows) -> Iterator[tuple[str, GrantRow]]:
+    """Yield each row of what a version grants with its place in a document: ``packs[0]``."""
+    for name in ("phases", "service_classes", "limits", "packs", "allotments"):
+        for index, row in enumerate(getattr(grants, name)):
+            yield f"{name}[{index}]", row
+    if grants.jobs is not None:
+        yield "jobs", grants.jobs
+
+
+def delete_grants(draft: PlanVersion) -> None:
+    """Delete all that a locked draft grants beside its prices."""
+    for model in (
+        Phase,
+        ServiceClass,
+        Limit,
+        VersionFeature,
+        CreditPack,
+        CreditAllotment,
+        JobTerms,
+    ):
+        model._default_manager.filter(version=draft).delete()
+
+
+def unstored(grants: GrantRows) -> GrantRows:
+    """Return the rows as ones that are not stored yet."""
+    for _, row in placed_grants(grants):
         row.pk = None
         row._state.adding = True
     return grants
+
+
+def _refuse_unknown_units(named: Mapping[str, str | None]) -> None:
+    """Raise UnknownCreditUnit where a place names a credit that there is not."""
+    codes = {code for code in named.values() if code is not None}
+    if not codes:
+        return
+    known = set(CreditUnit.objects.filter(pk__in=codes).values_list("pk", flat=True))
+    for field, code in named.items():
+        if code is not None and code not in known:
+            raise UnknownCreditUnit(f"There is no credit “{code}”.", field=field)
+
+
+def _granted_units(grants: GrantRows) -> dict[str, str | None]:
+    packs = {f"packs[{index}].unit": row.unit_id for index, row in enumerate(grants.packs)}
+    allotments = {
+        f"allotments[{index}].unit": row.unit_id for index, row in enumerate(grants.allotments)
+    }
+    return {**packs, **allotments}
+
+
+def _copied_grants(version: PlanVersion) -> GrantRows:
+    return unstored(grant_rows(version))
 
 
 def open_draft(*, version_id: int, by: AbstractBaseUser | None) -> PlanVersion:
@@ -228,7 +292,7 @@ def refuse_invalid(problems: tuple[Problem, ...]) -> None:
 
 
 def clean_problems(
-    row: Plan | PlanVersion | Price | Tier | MatrixRate | Phase | ServiceClass | Limit | Feature,
+    row: Model,
     *,
     path: str = "",
     exclude: Iterable[str] = (),
@@ -245,7 +309,7 @@ def _row_problems(rows: Sequence[PriceRows]) -> tuple[Problem, ...]:
     found: list[Problem] = []
     for index, row in enumerate(rows):
         path = f"prices[{index}]"
-        found += clean_problems(row.price, path=path, exclude=("version", "meter"))
+        found += clean_problems(row.price, path=path, exclude=("version", "meter", "credit_unit"))
         for number, tier in enumerate(row.tiers):
             found += clean_problems(tier, path=f"{path}.tiers[{number}]", exclude=("price",))
         for number, rate in enumerate(row.rates):
@@ -292,6 +356,12 @@ def _grant_taken() -> dict[str, OperationError]:
         ),
         "one_phase_per_key": PlanInvalid(
             "Two phases of the version have the same key.", field="phases"
+        ),
+        "one_pack_per_key": PlanInvalid(
+            "Two packs of the version have the same key.", field="packs"
+        ),
+        "one_allotment_per_key": PlanInvalid(
+            "Two allotments of the version have the same key.", field="allotments"
         ),
     }
 

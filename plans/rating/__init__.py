@@ -5,7 +5,7 @@ from plans.rating.allowance import BeyondAllowance
 from plans.rating.changes import Change
 from plans.rating.charge import Part
 from plans.rating.compare import Comparison, Effect, PriceChanged, PriceListed, compare
-from plans.rating.credit_terms import CreditAllotment, CreditPack, CreditUnit
+from plans.rating.credit_terms import CreditAllotment, CreditPack
 from plans.rating.curve import Point, curve
 from plans.rating.event_amount import EventAmount
 from plans.rating.explain import in_words
@@ -15,7 +15,7 @@ from plans.rating.graduated_percentage import GraduatedPercentage, PercentTier
 from plans.rating.job_terms import USUAL_JOBS, JobTerms
 from plans.rating.lines import RatedLine
 from plans.rating.matrix import Matrix, MatrixRate
-from plans.rating.money import RatingError, minor_units, round_money, split
+from plans.rating.money import CreditUnit, RatingError, Unit, minor_units, round_money, split
 from plans.rating.package import Package
 from plans.rating.per_unit import PerUnit
 from plans.rating.percentage import Percentage
@@ -28,13 +28,22 @@ from plans.rating.periods import (
     share,
 )
 from plans.rating.phases import WHOLE_LIFE, PhaseSpan, in_phase, phase_at, phase_spans
-from plans.rating.prices import ChargeModel, Limit, Overage, Phase, Price, ServiceClass, Terms
+from plans.rating.prices import (
+    ChargeModel,
+    Limit,
+    Overage,
+    Phase,
+    Price,
+    ServiceClass,
+    Terms,
+    unit_of,
+)
 from plans.rating.rate import line_key, rate
 from plans.rating.samples import sample_usage, samples
 from plans.rating.seats import Seats
 from plans.rating.tiers import Tier
 from plans.rating.usage import Cell, DayLevels, Usage
-from plans.rating.validation import Problem, problems, problems_in_terms
+from plans.rating.validation import Problem, problems, problems_in_terms, warnings_in_terms
 from plans.rating.volume import Volume
 
 __all__ = [
@@ -79,6 +88,7 @@ __all__ = [
     "ServiceClass",
     "Terms",
     "Tier",
+    "Unit",
     "Usage",
     "Volume",
     "billing_period",
@@ -101,4 +111,6 @@ __all__ = [
     "samples",
     "share",
     "split",
+    "unit_of",
+    "warnings_in_terms",
 ]

@@ -9,12 +9,15 @@ from plans.rating.charge import number
 from plans.rating.graduated import Graduated
 from plans.rating.graduated_percentage import GraduatedPercentage, PercentTier
 from plans.rating.matrix import Matrix, MatrixRate, match_key
-from plans.rating.prices import ChargeModel, Price, ServiceClass
+from plans.rating.money import Unit
+from plans.rating.prices import ChargeModel, Price, ServiceClass, unit_of
 from plans.rating.tiers import Tier
 from plans.rating.volume import Volume
 from plans.rating.words import (
     allowance_words,
+    attribution_words,
     class_words,
+    credit_words,
     due_words,
     model_words,
     money,
@@ -90,6 +93,7 @@ def price_changes(
 
 
 def _around(price: Price, currency: str) -> Iterator[tuple[str, str, str]]:
+    unit = unit_of(price, currency=currency)
     yield "name", "name", price.name
     yield "meter", "meter", price.meter or ""
     yield "dimensions", "dimensions", ", ".join(price.dimensions)
@@ -99,10 +103,12 @@ def _around(price: Price, currency: str) -> Iterator[tuple[str, str, str]]:
     yield "allowance", "included", allowance_words(price)
     yield "overage", "beyond what is included", overage_words(price, currency=currency)
     yield "discount_percent", "discount", _percent(price.discount_percent)
-    yield "minimum", "least in a period", _money(price.minimum, currency)
-    yield "maximum", "most in a period", _money(price.maximum, currency)
+    yield "minimum", "least in a period", _money(price.minimum, unit)
+    yield "maximum", "most in a period", _money(price.maximum, unit)
     yield "prorated", "for a part of a period", "in proportion" if price.prorated else "in full"
     yield "phases", "holds", phases_words(price)
+    yield "credit", "in", credit_words(price, currency=currency)
+    yield "attribution", "a job's usage", attribution_words(price)
 
 
 def _model_changes(
@@ -112,13 +118,15 @@ def _model_changes(
         before = model_words(old, currency=old_currency)
         yield Change("model", "price", before, model_words(new, currency=new_currency))
         return
+    old_unit = unit_of(old, currency=old_currency)
+    new_unit = unit_of(new, currency=new_currency)
     yield from row_changes("tiers", _tiers(old.model), _tiers(new.model))
     yield from row_changes("rates", _rates(old.model), _rates(new.model))
     for field in fields(old.model):
         if field.name not in _LABELS:
             continue
-        before = _value(field.name, getattr(old.model, field.name), old_currency)
-        after = _value(field.name, getattr(new.model, field.name), new_currency)
+        before = _value(field.name, getattr(old.model, field.name), old_unit)
+        after = _value(field.name, getattr(new.model, field.name), new_unit)
         if before != after:
             yield Change(field.name, _LABELS[field.name], before, after)
 
@@ -158,7 +166,7 @@ def class_rows(classes: Iterable[ServiceClass]) -> Rows:
     }
 
 
-def _value(name: str, value: Any, currency: str) -> str:
+def _value(name: str, value: Any, currency: Unit) -> str:
     if value is None:
         return "refused" if name == "default" else ""
     if isinstance(value, bool):
@@ -172,5 +180,5 @@ def _percent(percent: Decimal) -> str:
     return f"{number(percent)}%" if percent else ""
 
 
-def _money(amount: Decimal | None, currency: str) -> str:
+def _money(amount: Decimal | None, currency: Unit) -> str:
     return "" if amount is None else money(amount, currency=currency)

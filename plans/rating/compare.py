@@ -6,8 +6,9 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from plans.rating.changes import Change, Rows, class_rows, price_changes, row_changes
+from plans.rating.credit_words import allotment_words, job_rows, pack_words
 from plans.rating.flat import Flat
-from plans.rating.money import ZERO, RatingError, minus, round_money, total
+from plans.rating.money import ZERO, CreditUnit, RatingError, Unit, minus, round_money, total
 from plans.rating.prices import Price, Terms
 from plans.rating.rate import rate
 from plans.rating.samples import Sample, sample_usage, sample_words, samples
@@ -23,11 +24,12 @@ from plans.rating.words import (
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What a sample costs before and after in a whole period, rounded, each in its currency.
+    """What a sample costs before and after in a whole period, rounded, each in its unit.
 
     `sample` is the quantity in words, `quantity` None for a fee. A price that is not there costs
     nothing. An amount is None where the price cannot be rated; `problem` says why. `difference` is
-    after minus before, None without both or where the currencies differ.
+    after minus before, None without both or where their units, currencies or credits, differ. A
+    side without a credit is in the currency of its terms.
     """
 
     sample: str
@@ -36,6 +38,8 @@ class Effect:
     after: Decimal | None
     difference: Decimal | None
     problem: str = ""
+    before_credit: CreditUnit | None = None
+    after_credit: CreditUnit | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ class PriceChanged:
 class Comparison:
     """What differs between two versions; nothing at all where they say the same.
 
-    `terms` are changes of the terms as a whole, the last four those of their rows. Effects are of
+    `terms` are changes of the terms as a whole, those after it of their rows. Effects are of
     one price at a time, outside of any phase: what a phase takes off stands in its row.
     """
 
@@ -77,6 +81,9 @@ class Comparison:
     features: tuple[Change, ...] = ()
     limits: tuple[Change, ...] = ()
     service_classes: tuple[Change, ...] = ()
+    packs: tuple[Change, ...] = ()
+    allotments: tuple[Change, ...] = ()
+    jobs: tuple[Change, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -109,6 +116,9 @@ def compare(old: Terms, new: Terms) -> Comparison:
                 class_rows(new.service_classes),
             )
         ),
+        packs=tuple(row_changes("packs", _packs(old), _packs(new))),
+        allotments=tuple(row_changes("allotments", _allotments(old), _allotments(new))),
+        jobs=tuple(row_changes("jobs", _jobs(old), _jobs(new))),
     )
 
 
@@ -117,6 +127,11 @@ class _Side(NamedTuple):
 
     price: Price | None
     currency: str
+
+    def credit(self, other: "_Side") -> CreditUnit | None:
+        """Return the credit of its amounts; a price that is not there costs none of the other's."""
+        price = self.price or other.price
+        return None if price is None else price.credit
 
 
 def _listed(old: _Side, new: _Side) -> PriceListed:
@@ -164,20 +179,30 @@ def _samples(old: Price | None, new: Price | None) -> list[Sample]:
 
 
 def _effect(sample: Sample | None, words: str, old: _Side, new: _Side) -> Effect:
-    before, not_before = _amount(old, sample)
-    after, not_after = _amount(new, sample)
+    credit_was, credit_is = old.credit(new), new.credit(old)
+    was, now = credit_was or old.currency, credit_is or new.currency
+    before, not_before = _amount(old, was, sample)
+    after, not_after = _amount(new, now, sample)
     difference = None
-    if before is not None and after is not None and old.currency == new.currency:
+    if before is not None and after is not None and was == now:
         difference = minus(after, before)
-    quantity = sample.quantity if sample else None
-    return Effect(words, quantity, before, after, difference, not_after or not_before)
+    return Effect(
+        sample=words,
+        quantity=sample.quantity if sample else None,
+        before=before,
+        after=after,
+        difference=difference,
+        problem=not_after or not_before,
+        before_credit=credit_was,
+        after_credit=credit_is,
+    )
 
 
-def _amount(side: _Side, sample: Sample | None) -> tuple[Decimal | None, str]:
+def _amount(side: _Side, unit: Unit, sample: Sample | None) -> tuple[Decimal | None, str]:
     """Return what a sample costs, or None and why it cannot be rated."""
     price, currency = side
     if price is None:
-        return round_money(ZERO, currency=currency), ""
+        return round_money(ZERO, currency=unit), ""
     usage = Usage()
     if sample is not None:
         usage = sample_usage(price, sample.quantity, dimensions=sample.dimensions)
@@ -185,7 +210,7 @@ def _amount(side: _Side, sample: Sample | None) -> tuple[Decimal | None, str]:
         lines = rate(price, usage, currency=currency)
     except RatingError as error:
         return None, str(error)
-    return round_money(total(line.amount for line in lines), currency=currency), ""
+    return round_money(total(line.amount for line in lines), currency=unit), ""
 
 
 def _terms(old: Terms, new: Terms) -> Iterator[Change]:
@@ -209,3 +234,25 @@ def _limits(terms: Terms) -> Rows:
         limit_name(limit): (limit_name(limit), limit_value(limit, currency=terms.currency))
         for limit in sorted(terms.limits, key=lambda limit: (limit.kind, limit.job_class))
     }
+
+
+def _packs(terms: Terms) -> Rows:
+    return {
+        pack.key: (
+            f"pack {pack.key}",
+            f"{pack.name}, {pack_words(pack, currency=terms.currency)}",
+        )
+        for pack in terms.packs
+    }
+
+
+def _allotments(terms: Terms) -> Rows:
+    return {
+        each.key: (f"allotment {each.key}", f"{each.name}, {allotment_words(each)}")
+        for each in terms.allotments
+    }
+
+
+def _jobs(terms: Terms) -> Rows:
+    rows = job_rows(terms.jobs, currency=terms.currency)
+    return {field: (label, value) for field, label, value in rows}

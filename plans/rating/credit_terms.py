@@ -3,15 +3,7 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
-from plans.rating.money import ZERO
-
-
-@dataclass(frozen=True, slots=True)
-class CreditUnit:
-    """A named credit, and the finest part in which it is used: 0 decimals are whole credits."""
-
-    code: str
-    decimals: int = 0
+from plans.rating.money import ZERO, CreditUnit
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from plans.rating.lines import RatedLine
 from plans.rating.money import EXACT, ONE, ZERO, minus, over, plus, round_money, times, total
 from plans.rating.package import Package
 from plans.rating.percentage import Percentage
-from plans.rating.prices import Price
+from plans.rating.prices import Price, unit_of
 from plans.rating.rate import rate
 from plans.rating.samples import TRANSACTION, sample_usage
 from plans.rating.seats import Seats
@@ -82,7 +82,7 @@ class _Sampled:
     def amount(self, quantity: Decimal) -> Decimal:
         """Return what a quantity costs, as its rounded lines add up."""
         amount = total(line.amount for line in self._lines(self.price, quantity))
-        return round_money(amount, currency=self.currency)
+        return round_money(amount, currency=unit_of(self.price, currency=self.currency))
 
     def unbounded(self, quantity: Decimal) -> Decimal:
         """Return what a quantity would cost without minimum and maximum, exactly."""

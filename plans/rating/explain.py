@@ -7,7 +7,7 @@ from typing import Final
 from plans.rating.adjustments import Adjustment
 from plans.rating.charge import Part, number
 from plans.rating.lines import RatedLine
-from plans.rating.money import EXACT, HUNDRED, ONE, minor_units, round_money
+from plans.rating.money import EXACT, HUNDRED, ONE, CreditUnit, Unit, minor_units, round_money
 
 _MOST_DECIMALS: Final = 12
 _LAST_DECIMAL: Final = Decimal(1).scaleb(-_MOST_DECIMALS)
@@ -20,10 +20,12 @@ _REASONS: Final[dict[str, str]] = {
 }
 
 
-def in_words(line: RatedLine, *, currency: str) -> str:
+def in_words(line: RatedLine, *, currency: Unit) -> str:
     """Say how a line's amount came about, in the currency's decimals.
 
-    "12,500 calls: 10,000 at 0.002 + 2,500 at 0.0015 = 23.75". Raises UnknownCurrency.
+    "12,500 calls: 10,000 at 0.002 + 2,500 at 0.0015 = 23.75". Credits are named, since an amount
+    without its unit is taken for money: "1,200,000 tokens: 1,200,000 at 5 per 1,000 = 6,000 TOKN".
+    Raises UnknownCurrency.
     """
     steps = " + ".join(_part(part, line, currency) for part in line.parts) or "nothing to bill"
     changes = "".join(f", {change}" for change in _changes(line, currency))
@@ -47,7 +49,7 @@ def _subject(line: RatedLine) -> str:
     return f"{subject}, {_readable(included[0].copy_abs())} of them included"
 
 
-def _part(part: Part, line: RatedLine, currency: str) -> str:
+def _part(part: Part, line: RatedLine, currency: Unit) -> str:
     if part.unit_amount is None:
         return f"{_money(part.flat_amount, currency)} {part.label}"
     quantity, price = _readable(part.quantity), _readable(part.unit_amount)
@@ -65,26 +67,27 @@ def _part(part: Part, line: RatedLine, currency: str) -> str:
     return f"{words} + {_money(part.flat_amount, currency)} flat"
 
 
-def _changes(line: RatedLine, currency: str) -> Iterator[str]:
+def _changes(line: RatedLine, currency: Unit) -> Iterator[str]:
     for adjustment in line.adjustments:
         words = _change(adjustment, currency)
         if words:
             yield words
 
 
-def _change(adjustment: Adjustment, currency: str) -> str:
+def _change(adjustment: Adjustment, currency: Unit) -> str:
     if adjustment.amount is None:
         return ""
     sign = "less" if adjustment.amount < 0 else "plus"
     return f"{sign} {_money(adjustment.amount.copy_abs(), currency)} {_REASONS[adjustment.kind]}"
 
 
-def _result(line: RatedLine, currency: str) -> str:
+def _result(line: RatedLine, currency: Unit) -> str:
     exact, rounded = _money(line.exact_amount, currency), _money(line.amount, currency)
-    return rounded if line.exact_amount == line.amount else f"{exact}, rounded to {rounded}"
+    words = rounded if line.exact_amount == line.amount else f"{exact}, rounded to {rounded}"
+    return f"{words} {currency}" if isinstance(currency, CreditUnit) else words
 
 
-def _money(amount: Decimal, currency: str) -> str:
+def _money(amount: Decimal, currency: Unit) -> str:
     """Write an amount in the currency's decimals, or in as many as it needs, at most 12."""
     rounded = round_money(amount, currency=currency)
     if rounded == amount:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from plans.rating.adjustments import Adjustment, discount, minimum
 from plans.rating.charge import Charge, Part, flat_part
 from plans.rating.matrix import MINIMUM
-from plans.rating.money import ONE, ZERO, minus, plus, round_money, split, total
+from plans.rating.money import ONE, ZERO, Unit, minus, plus, round_money, split, total
 from plans.rating.prices import Price
 
 
@@ -20,7 +20,8 @@ class RatedLine:
     line, a matrix rate's values, 'default', a service class, the days of seats ('day-16'), or
     'minimum' for a top-up. `usage_quantity` was metered, `quantity` is billed after the allowance
     (1 for a flat price, the seats of a block). The amounts of parts, at the full period's fees,
-    and adjustments add up to `exact_amount`; `amount` is it rounded.
+    and adjustments add up to `exact_amount`; `amount` is it rounded. All amounts are money, or
+    credits where the price is in credits.
     """
 
     key: str
@@ -46,7 +47,7 @@ class Item(NamedTuple):
     adjustments: tuple[Adjustment, ...] = ()
 
 
-def lines_together(price: Price, items: Iterable[Item], *, currency: str) -> tuple[RatedLine, ...]:
+def lines_together(price: Price, items: Iterable[Item], *, currency: Unit) -> tuple[RatedLine, ...]:
     """Return a line for each item, less its discount, and keep their sum to the price's bounds.
 
     Where the sum, exact or rounded, is above the maximum, that is split over the lines by their
@@ -56,7 +57,7 @@ def lines_together(price: Price, items: Iterable[Item], *, currency: str) -> tup
     return (*lines, *_top_up(price, lines, currency=currency))
 
 
-def _line(price: Price, item: Item, *, currency: str) -> RatedLine:
+def _line(price: Price, item: Item, *, currency: Unit) -> RatedLine:
     amount, adjustments = item.charge.amount, item.adjustments
     change = discount(price, amount)
     if change is not None and change.amount is not None:
@@ -75,7 +76,7 @@ def _line(price: Price, item: Item, *, currency: str) -> RatedLine:
     )
 
 
-def _capped(price: Price, lines: list[RatedLine], currency: str) -> list[RatedLine]:
+def _capped(price: Price, lines: list[RatedLine], currency: Unit) -> list[RatedLine]:
     """Share the maximum out over the lines where their sum, exact or rounded, is above it."""
     if price.maximum is None or not lines:
         return lines
@@ -93,7 +94,7 @@ def _lowered(line: RatedLine, amount: Decimal) -> RatedLine:
     return replace(line, adjustments=adjustments, exact_amount=amount, amount=amount)
 
 
-def _top_up(price: Price, lines: Sequence[RatedLine], *, currency: str) -> tuple[RatedLine, ...]:
+def _top_up(price: Price, lines: Sequence[RatedLine], *, currency: Unit) -> tuple[RatedLine, ...]:
     """Return the line that brings the rounded sum of the others up to the minimum, if any."""
     if price.minimum is None:
         return ()
@@ -104,7 +105,7 @@ def _top_up(price: Price, lines: Sequence[RatedLine], *, currency: str) -> tuple
     return (_top_up_line(price, change.amount, currency=currency),)
 
 
-def _top_up_line(price: Price, amount: Decimal, *, currency: str) -> RatedLine:
+def _top_up_line(price: Price, amount: Decimal, *, currency: Unit) -> RatedLine:
     label = "up to the minimum"
     return RatedLine(
         key=MINIMUM,

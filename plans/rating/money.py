@@ -1,4 +1,4 @@
-"""Exact money: currencies, the one rounding, splitting, and the arithmetic that rating uses.
+"""Exact money and credits: units of account, the one rounding, splitting, and the arithmetic.
 
 Rating never uses the caller's decimal context. Sums, differences and products are exact (within
 120 digits); only a division rounds, at 60 digits; and rounding to money first drops the last ten
@@ -6,6 +6,7 @@ of those, so that a third which was multiplied back to a tie still rounds as a t
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Context, Decimal
 from fractions import Fraction
 from typing import ClassVar, Final
@@ -47,8 +48,25 @@ _MINOR_UNITS: Final[dict[str, int]] = {
     for code in codes.split()
 }
 _QUANTA: Final = {code: ONE.scaleb(-digits, EXACT) for code, digits in _MINOR_UNITS.items()}
+CREDIT_DECIMALS_MOST: Final = 12
+_CREDIT_QUANTA: Final = [ONE.scaleb(-digits, EXACT) for digits in range(CREDIT_DECIMALS_MOST + 1)]
 
 CURRENCIES: Final[frozenset[str]] = frozenset(_MINOR_UNITS)
+
+
+@dataclass(frozen=True, slots=True)
+class CreditUnit:
+    """A named credit, and the finest part in which it is used: 0 decimals are whole credits."""
+
+    code: str
+    decimals: int = 0
+
+    def __str__(self) -> str:
+        return self.code
+
+
+# What amounts are counted in: a currency by its code, or a named credit.
+Unit = str | CreditUnit
 
 
 class RatingError(Exception):
@@ -63,26 +81,32 @@ class UnknownCurrency(RatingError):
     code = "unknown_currency"
 
 
-def minor_units(currency: str) -> int:
+def minor_units(currency: Unit) -> int:
     """Return how many decimals the currency has, by ISO 4217 (JPY 0, USD 2, KWD 3, CLF 4).
 
-    Raises UnknownCurrency.
+    A named credit has its own. Raises UnknownCurrency.
     """
+    if isinstance(currency, CreditUnit):
+        return currency.decimals
     try:
         return _MINOR_UNITS[currency]
     except KeyError:
         raise _unknown(currency) from None
 
 
-def round_money(amount: Decimal, *, currency: str) -> Decimal:
+def round_money(amount: Decimal, *, currency: Unit) -> Decimal:
     """Round an amount half away from zero to the currency's minor unit; never return minus zero.
 
-    Raises UnknownCurrency. Rule: DESIGN section 3, Money.
+    Credits are rounded to their own finest part. Raises UnknownCurrency. Rule: DESIGN section 3,
+    Money.
     """
-    try:
-        quantum = _QUANTA[currency]
-    except KeyError:
-        raise _unknown(currency) from None
+    if isinstance(currency, CreditUnit):
+        quantum = _CREDIT_QUANTA[currency.decimals]
+    else:
+        try:
+            quantum = _QUANTA[currency]
+        except KeyError:
+            raise _unknown(currency) from None
     return EXACT.plus(EXACT.quantize(_GUARDED.plus(amount), quantum))
 
 
@@ -115,7 +139,7 @@ class BadSplit(RatingError):
     code = "bad_split"
 
 
-def split(amount: Decimal, *, weights: Sequence[Decimal], currency: str) -> tuple[Decimal, ...]:
+def split(amount: Decimal, *, weights: Sequence[Decimal], currency: Unit) -> tuple[Decimal, ...]:
     """Split an amount of whole minor units in proportion to the weights, by largest remainder.
 
     The parts add up to the amount exactly, each in whole minor units and of the amount's sign. What
@@ -133,7 +157,7 @@ def split(amount: Decimal, *, weights: Sequence[Decimal], currency: str) -> tupl
     return tuple(Decimal(sign * share).scaleb(-digits, EXACT) for share in shares)
 
 
-def _check_split(amount: Decimal, *, weights: Sequence[Decimal], currency: str) -> None:
+def _check_split(amount: Decimal, *, weights: Sequence[Decimal], currency: Unit) -> None:
     if not weights:
         raise BadSplit(f"There is nothing to split {amount} {currency} over.")
     if min(weights) < 0:

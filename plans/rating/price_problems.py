@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
+from plans.rating.credit_problems import credit_problems
 from plans.rating.flat import Flat
 from plans.rating.matrix import Matrix
 from plans.rating.model_problems import bound_problems, model_problems
@@ -33,6 +34,7 @@ def price_problems(price: Price) -> Iterator[Problem]:
     yield from _allowance(price)
     yield from _overage(price)
     yield from _classes(price)
+    yield from credit_problems(price)
     yield from model_problems(price)
 
 

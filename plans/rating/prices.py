@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, Literal
 
-from plans.rating.credit_terms import CreditAllotment, CreditPack, CreditUnit
+from plans.rating.credit_terms import CreditAllotment, CreditPack
 from plans.rating.event_amount import EventAmount
 from plans.rating.flat import Flat
 from plans.rating.graduated import Graduated
 from plans.rating.graduated_percentage import GraduatedPercentage
 from plans.rating.job_terms import USUAL_JOBS, JobTerms
 from plans.rating.matrix import Matrix
-from plans.rating.money import ONE, ZERO
+from plans.rating.money import ONE, ZERO, CreditUnit, Unit
 from plans.rating.package import Package
 from plans.rating.per_unit import PerUnit
 from plans.rating.percentage import Percentage
@@ -118,10 +118,12 @@ class Price:
     `phases` are the keys of those in which the price holds; none means all. Where `class_dimension`
     names a dimension, its value is a service class of `classes`, whose multiplier applies.
 
-    Where `credit` names a unit, the price is in credits of it, drawn from the customer's pools;
-    each that they lack costs `beyond_credit_amount`, or stops the statement where that is None.
-    `attribution` says in which period a job's usage falls: by its own time, or by when the job was
-    completed or started.
+    Where `credit` names a unit, every amount of the price is in credits of it (maximum and minimum
+    too), drawn from the customer's pools; each that they lack costs `beyond_credit_amount`, or
+    stops the statement where that is None. `attribution` says in which period a job's usage falls:
+    by its own time, or by when the job was completed or started.
+
+    `contract` is the key of the outcome contract whose fee it is: it stands beside a plan's prices.
     """
 
     key: str
@@ -145,6 +147,12 @@ class Price:
     credit: CreditUnit | None = None
     beyond_credit_amount: Decimal | None = None
     attribution: Attribution = "usage"
+    contract: str = ""
+
+
+def unit_of(price: Price, *, currency: str) -> Unit:
+    """Return what a price's amounts are counted in: its credit, or the terms' currency."""
+    return currency if price.credit is None else price.credit
 
 
 @dataclass(frozen=True, slots=True)

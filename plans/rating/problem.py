@@ -12,8 +12,14 @@ MOST_DECIMALS: Final = 12
 _SIZES: Final = frozenset({"unit_size", "package_size"})
 _UNSIGNED: Final = frozenset({"up_to"})
 
-# What a document calls the fields of an overage policy.
-_DOCUMENT_NAMES: Final = {"pack_size": "size", "pack_amount": "amount"}
+# What a document calls some fields.
+_DOCUMENT_NAMES: Final = {
+    "pack_size": "size",
+    "pack_amount": "amount",
+    "beyond_credit_amount": "beyond_credit",
+}
+# `credit_problems` checks it under the name that documents have for it.
+_CHECKED_APART: Final = frozenset({"beyond_credit_amount"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +98,7 @@ def not_numbers(value: Any, path: str = "") -> Iterator[Problem]:
 def _decimals(value: Any) -> Iterator[tuple[str, Decimal]]:
     for field in fields(value):
         found = getattr(value, field.name)
-        if isinstance(found, Decimal):
+        if isinstance(found, Decimal) and field.name not in _CHECKED_APART:
             yield field.name, found
         elif field.name == "free_transactions":
             yield field.name, Decimal(found)

@@ -13,9 +13,9 @@ from plans.rating.classes import by_class, class_charge, class_key, class_of
 from plans.rating.flat import Flat
 from plans.rating.lines import Item, RatedLine, lines_together
 from plans.rating.matrix import DEFAULT, Matrix
-from plans.rating.money import ONE, ZERO, minus, round_money
+from plans.rating.money import ONE, ZERO, Unit, minus, round_money
 from plans.rating.percentage import Percentage
-from plans.rating.prices import Price
+from plans.rating.prices import Price, unit_of
 from plans.rating.seats import MissingDays, Seats, block_label, seats_noun
 from plans.rating.usage import Cell, Usage
 
@@ -30,29 +30,30 @@ def rate(
     instead. There is a line for a flat price, for metered usage, and for an amount other than zero.
     Several lines, then the top-up to their minimum, have: a matrix, one for each matched rate in
     their order, the default last; a price by service class, one for each class; and seats, one for
-    each block of them.
+    each block of them. A price in credits makes lines of credits, rounded to their finest part.
 
     Raises RatingError's subclasses: NegativeQuantity, BeyondTiers, UnmatchedUsage, WrongDimensions,
     MissingTransactions, TransactionsDoNotAddUp, AllowanceOnTransactions, MissingShares,
     BeyondAllowance, MissingDays, DaysOutsidePeriod, ClassesPerUnitOnly, ShareOutOfRange,
     UnknownCurrency. Rule: DESIGN section 3, "Order on a statement line", and `adjustments`.
     """
+    unit = unit_of(price, currency=currency)
     in_force = price if share == 1 else prorated(price, share=share)
     model = in_force.model
     if isinstance(model, Seats):
-        return lines_together(in_force, _seats(in_force, model, usage), currency=currency)
+        return lines_together(in_force, _seats(in_force, model, usage), currency=unit)
     if isinstance(model, Matrix):
         found = _matched(in_force, model, usage)
     elif in_force.class_dimension:
         found = _classes(in_force, usage)
     elif isinstance(model, Flat):
         return (
-            _line(in_force, metered=ZERO, quantity=ONE, usage=usage, currency=currency, full=price),
+            _line(in_force, metered=ZERO, quantity=ONE, usage=usage, currency=unit, full=price),
         )
     else:
-        return _rate_metered(in_force, usage, currency=currency, full=price)
+        return _rate_metered(in_force, usage, currency=unit, full=price)
     items = _after_allowance(in_force, found, usage, proration=_proration(in_force, price, ZERO))
-    return lines_together(in_force, items, currency=currency)
+    return lines_together(in_force, items, currency=unit)
 
 
 def line_key(price: Price, cell: Cell) -> str:
@@ -118,11 +119,11 @@ def _seats(price: Price, model: Seats, usage: Usage) -> Iterator[Item]:
 
 
 def _rate_metered(
-    price: Price, usage: Usage, *, currency: str, full: Price
+    price: Price, usage: Usage, *, currency: Unit, full: Price
 ) -> tuple[RatedLine, ...]:
-    metered = usage.quantity
-    refuse_negative(metered)
-    quantity = metered
+    quantity = usage.quantity
+    refuse_negative(quantity)
+    metered = usage.added if price.contract else quantity
     allowance: Adjustment | None = None
     if price.allowance or price.overage.policy != "rate":
         quantity, allowance = take_allowance(metered, allowance=included(price, usage))
@@ -144,7 +145,7 @@ def _line(
     metered: Decimal,
     quantity: Decimal,
     usage: Usage,
-    currency: str,
+    currency: Unit,
     full: Price,
     allowance: Adjustment | None = None,
 ) -> RatedLine:

@@ -54,3 +54,8 @@ class Usage:
         if len(cells) == 1:
             return cells[0].quantity
         return total(cell.quantity for cell in cells)
+
+    @property
+    def added(self) -> Decimal:
+        """Return the sum of the cells without what took away: outcomes before their reversals."""
+        return total(cell.quantity for cell in self.cells if cell.quantity > ZERO)

@@ -3,6 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+from plans.rating.credit_problems import (
+    allotment_problems,
+    credit_warnings,
+    job_problems,
+    pack_problems,
+)
 from plans.rating.grant_problems import (
     feature_problems,
     limit_problems,
@@ -14,7 +20,7 @@ from plans.rating.price_problems import price_problems
 from plans.rating.prices import Price, Terms
 from plans.rating.problem import Problem, not_numbers, twice
 
-__all__ = ["Problem", "problems", "problems_in_terms"]
+__all__ = ["Problem", "problems", "problems_in_terms", "warnings_in_terms"]
 
 
 def problems(price: Price) -> tuple[Problem, ...]:
@@ -35,6 +41,11 @@ def problems_in_terms(terms: Terms) -> tuple[Problem, ...]:
     return tuple(_terms_problems(terms))
 
 
+def warnings_in_terms(terms: Terms) -> tuple[Problem, ...]:
+    """Return what can be published and is likely a mistake, each thing by its field."""
+    return tuple(credit_warnings(terms))
+
+
 def _terms_problems(terms: Terms) -> Iterator[Problem]:
     if terms.currency not in CURRENCIES:
         yield Problem(
@@ -46,6 +57,9 @@ def _terms_problems(terms: Terms) -> Iterator[Problem]:
     yield from limit_problems(terms.limits)
     yield from service_class_problems(terms.service_classes)
     yield from phase_problems(terms.phases)
+    yield from pack_problems(terms.packs, currency=terms.currency)
+    yield from allotment_problems(terms.allotments)
+    yield from job_problems(terms.jobs)
     repeated = twice(price.key for price in terms.prices)
     for index, price in enumerate(terms.prices):
         if index in repeated:

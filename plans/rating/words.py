@@ -13,11 +13,19 @@ from plans.rating.flat import Flat
 from plans.rating.graduated import Graduated
 from plans.rating.graduated_percentage import GraduatedPercentage, PercentTier
 from plans.rating.matrix import Matrix, MatrixRate
-from plans.rating.money import ONE, ZERO, minor_units, round_money
+from plans.rating.money import ONE, ZERO, Unit, minor_units, round_money
 from plans.rating.package import Package
 from plans.rating.per_unit import PerUnit
 from plans.rating.percentage import Percentage
-from plans.rating.prices import Limit, LimitKind, Phase, Price, ServiceClass
+from plans.rating.prices import (
+    Attribution,
+    Limit,
+    LimitKind,
+    Phase,
+    Price,
+    ServiceClass,
+    unit_of,
+)
 from plans.rating.seats import Seats, seats_noun
 from plans.rating.tiers import Tier
 from plans.rating.volume import Volume
@@ -29,9 +37,14 @@ LIMITS: Final[dict[LimitKind, str]] = {
     "spend_per_day": "spend in a day",
 }
 _MOST_RATES: Final = 3
+_ATTRIBUTIONS: Final[dict[Attribution, str]] = {
+    "usage": "a job's usage counts when it is used",
+    "completion": "a job's usage counts when the job is completed",
+    "start": "a job's usage counts when the job is started",
+}
 
 
-def money(amount: Decimal, *, currency: str) -> str:
+def money(amount: Decimal, *, currency: Unit) -> str:
     """Write an amount with its currency, in its decimals, or in more where the amount has them."""
     rounded = round_money(amount, currency=currency)
     if rounded != amount:
@@ -45,6 +58,9 @@ def summary(price: Price, *, currency: str) -> str:
 
 
 def _around(price: Price, currency: str) -> Iterator[str]:
+    unit = unit_of(price, currency=currency)
+    if price.credit is not None:
+        yield credit_words(price, currency=currency)
     if price.class_dimension:
         yield classes_words(price)
     if price.allowance:
@@ -54,15 +70,38 @@ def _around(price: Price, currency: str) -> Iterator[str]:
     if price.discount_percent:
         yield f"{number(price.discount_percent)}% off"
     if price.minimum is not None:
-        yield f"at least {money(price.minimum, currency=currency)}"
+        yield f"at least {money(price.minimum, currency=unit)}"
     if price.maximum is not None:
-        yield f"at most {money(price.maximum, currency=currency)}"
+        yield f"at most {money(price.maximum, currency=unit)}"
     if price.phases:
         yield phases_words(price)
+    if price.attribution != "usage":
+        yield attribution_words(price)
 
 
 def model_words(price: Price, *, currency: str) -> str:
-    """Say what a price's charge model charges."""
+    """Say what a price's charge model charges, in money or in credits."""
+    return _model_words(price, unit_of(price, currency=currency))
+
+
+def credit_words(price: Price, *, currency: str) -> str:
+    """Say of which credit a price is, and what each credit that is lacking costs."""
+    if price.credit is None:
+        return "money"
+    words = f"in credits of {price.credit}"
+    if price.beyond_credit_amount is None:
+        return words
+    return (
+        f"{words}, each that is lacking at {money(price.beyond_credit_amount, currency=currency)}"
+    )
+
+
+def attribution_words(price: Price) -> str:
+    """Say in which period a job's usage counts."""
+    return _ATTRIBUTIONS[price.attribution]
+
+
+def _model_words(price: Price, currency: Unit) -> str:
     model = price.model
     if isinstance(model, Graduated | Volume | GraduatedPercentage):
         return _tiers_words(model)
@@ -75,7 +114,7 @@ def model_words(price: Price, *, currency: str) -> str:
     return _plain(price, model, currency)
 
 
-def _plain(price: Price, model: Flat | PerUnit | EventAmount | Seats, currency: str) -> str:
+def _plain(price: Price, model: Flat | PerUnit | EventAmount | Seats, currency: Unit) -> str:
     match model:
         case Flat():
             return f"{money(model.amount, currency=currency)} {due_words(price)}"
@@ -107,7 +146,7 @@ def allowance_words(price: Price) -> str:
     return f"{number(price.allowance)} {price.unit or 'units'} included{each}"
 
 
-def overage_words(price: Price, *, currency: str) -> str:
+def overage_words(price: Price, *, currency: Unit) -> str:
     """Say what happens beyond the allowance."""
     overage = price.overage
     match overage.policy:
@@ -167,7 +206,7 @@ def limit_name(limit: Limit) -> str:
     return f"{LIMITS[limit.kind]}{of}"
 
 
-def limit_value(limit: Limit, *, currency: str) -> str:
+def limit_value(limit: Limit, *, currency: Unit) -> str:
     """Write how much a limit admits."""
     if limit.kind == "spend_per_day":
         return money(limit.value, currency=currency)
@@ -196,7 +235,7 @@ def _units(size: Decimal, unit: str) -> str:
     return f"{number(size)} {unit or 'units'}"
 
 
-def _package(package: Package, unit: str, currency: str) -> str:
+def _package(package: Package, unit: str, currency: Unit) -> str:
     words = f"{money(package.package_amount, currency=currency)} for each package of "
     words += _units(package.package_size, unit)
     if not package.free_quantity:
@@ -218,14 +257,14 @@ def _tier(tier: Tier | PercentTier, *, alone: bool) -> str:
     return f"{'all' if alone else 'above'} {tier_words(tier)}"
 
 
-def _percentage(model: Percentage, currency: str) -> str:
+def _percentage(model: Percentage, currency: Unit) -> str:
     words = f"{number(model.percent)}%"
     if model.fixed_amount:
         words += f" + {money(model.fixed_amount, currency=currency)} a transaction"
     return words + "".join(f", {each}" for each in _percentage_terms(model, currency))
 
 
-def _percentage_terms(model: Percentage, currency: str) -> Iterator[str]:
+def _percentage_terms(model: Percentage, currency: Unit) -> Iterator[str]:
     if model.free_transactions:
         yield f"the first {counted(model.free_transactions, 'transaction')} free"
     if model.free_amount:
@@ -250,7 +289,7 @@ def _per(size: Decimal) -> str:
     return "" if size == ONE else f", each per {number(size)}"
 
 
-def _seats(model: Seats, unit: str, currency: str) -> str:
+def _seats(model: Seats, unit: str, currency: Unit) -> str:
     noun = seats_noun(unit, quantity=ONE)
     words = f"{money(model.unit_amount, currency=currency)} per {noun} and period, by the day"
     if model.removed == "by_day":

@@ -16,6 +16,7 @@ FIGURES = {
     "verify_differences",
     "hold_settle_vs_insert",
     "balance_ms",
+    "outcome_claims_s",
     "plans_list_ms",
     "version_page_ms",
     "comparison_ms",

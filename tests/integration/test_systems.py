@@ -7,7 +7,8 @@ import msgspec
 import pytest
 
 from billing.models import Statement
-from config.systems.run import SystemsStuck, bill, month_to_bill
+from config.systems.run import bill, month_to_bill
+from config.systems.waiting import SystemsStuck
 from plans.catalogue.load import load
 from plans.catalogue.systems import catalogue_of, read_systems
 from plans.models import Customer, Plan, PlanVersion
@@ -40,7 +41,7 @@ def test_the_month_and_the_next_are_over(now, month):
 def test_systems_are_loaded_for_month_after_month():
     load(catalogue_of(read_systems(month=MONTH)), publish=True, by=None, now=NOW)
     versions = PlanVersion.objects.count()
-    assert versions == 23
+    assert versions == 31
     load(catalogue_of(read_systems(month=MONTH)), publish=True, by=None, now=NOW)
     assert PlanVersion.objects.count() == versions
 

@@ -57,10 +57,28 @@ class MayAskForJobs(_HasScope):
     scope = Scope.JOBS
 
 
+class MayClaim(_HasScope):
+    """Let keys with the scope `outcomes` pass."""
+
+    scope = Scope.OUTCOMES
+
+
 class MayRead(_HasScope):
     """Let keys with the scope `read` pass."""
 
     scope = Scope.READ
+
+
+class MayMoveClocks(_HasScope):
+    """Let keys with the scope `test` pass."""
+
+    scope = Scope.TEST
+
+
+class MaySetBudgets(_HasScope):
+    """Let keys with the scope `budgets` pass."""
+
+    scope = Scope.BUDGETS
 
 
 class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

@@ -49,7 +49,7 @@ _REJECTIONS = inline_serializer(
 )
 
 
-def _problem_fields() -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+def problem_fields() -> dict[str, serializers.Field[Any, Any, Any, Any]]:
     return {
         "type": serializers.CharField(),
         "title": serializers.CharField(),
@@ -93,9 +93,9 @@ def _customer_usage() -> dict[str, Any]:
 
 
 CUSTOMER_USAGE = inline_serializer("CustomerUsage", _customer_usage())
-PROBLEM = inline_serializer("Problem", _problem_fields())
+PROBLEM = inline_serializer("Problem", problem_fields())
 REPORT = inline_serializer("IngestReport", _report_fields())
-REJECTED = inline_serializer("RejectedProblem", _problem_fields() | _report_fields())
+REJECTED = inline_serializer("RejectedProblem", problem_fields() | _report_fields())
 REFUSALS = {
     401: OpenApiResponse(PROBLEM, "No API key, or one that is not valid."),
     403: OpenApiResponse(PROBLEM, "The API key lacks the scope."),

@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('plans', '0009_frozen_credit_and_job_terms'),
-        ('usage', '0006_key_history'),
+        ("usage", "0006_key_history"),
     ]
 
     operations = [

@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('plans', '0009_frozen_credit_and_job_terms'),
-        ('usage', '0007_jobs'),
+        ("usage", "0007_jobs"),
     ]
 
     operations = [

@@ -11,7 +11,10 @@ class Scope(models.TextChoices):
 
     INGEST = "ingest", "Post usage events"
     JOBS = "jobs", "Ask for admission of jobs"
+    OUTCOMES = "outcomes", "Claim and verify outcomes"
     READ = "read", "Read customers, usage and statements"
+    TEST = "test", "Move the clocks of test customers"
+    BUDGETS = "budgets", "Set budgets of customers"
 
 
 class ApiKey(models.Model):

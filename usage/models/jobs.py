@@ -118,6 +118,11 @@ class Job(models.Model):
             models.Index(
                 fields=["customer"], name="job_pending", condition=models.Q(rated_at=None)
             ),
+            models.Index(
+                fields=["settled_xid"],
+                name="job_settled",
+                condition=models.Q(settled_xid__isnull=False),
+            ),
             models.Index(fields=["customer", "-id"], name="job_of_customer"),
             models.Index(
                 fields=["customer", "job_class", "-ended_at"],

@@ -45,6 +45,12 @@ class IngestReport(NamedTuple):
     rejected: tuple[Rejection, ...]
 
 
+class OwnEventLost(Exception):
+    """An event that Tollgate makes itself was not stored; its transaction must not stand."""
+
+    code = "own_event_lost"
+
+
 class _Row(msgspec.Struct, array_like=True, gc=False):
     """One event as the statement reads it: in JSON a list, like a `SoundRow`."""
 
@@ -87,6 +93,18 @@ def ingest(events: Sequence[CloudEvent], *, now: datetime) -> IngestReport:
     if new == len(events):
         return IngestReport(new, 0, ())
     return _answer_for_each(_sort_out(events, types=types, span=span, now=now), new=new, now=now)
+
+
+def store_own(rows: Sequence[SoundRow], *, now: datetime) -> None:
+    """Store events that Tollgate makes itself, in the caller's transaction: all of them.
+
+    Raises OwnEventLost where one is there already, or nobody has its subject.
+    """
+    if not rows:
+        return
+    stored = _insert_into_months(_encoder.encode(rows), _months([row[3] for row in rows]), now=now)
+    if stored != len(rows):
+        raise OwnEventLost(f"Only {stored} of {len(rows)} events of ours could be stored.")
 
 
 def _answer_for_each(batch: _Batch, *, new: int | None, now: datetime) -> IngestReport:

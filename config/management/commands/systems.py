@@ -16,7 +16,8 @@ from django.utils import timezone
 
 from config.embedded.place import free_port
 from config.serve import HOST, ServeError, running
-from config.systems.run import Outcome, SystemsStuck, bill, month_to_bill
+from config.systems.run import Outcome, bill, month_to_bill
+from config.systems.waiting import SystemsStuck
 from plans.catalogue.systems import System, read_systems
 from plans.errors import OperationError
 

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from billing.credits.granting import define_credit_unit, open_pool
 from billing.credits.holding import place_hold, spend
-from billing.models import CreditGrant, CreditPool, LedgerTransaction
+from billing.models import CreditGrant, CreditPool, CreditRequest, LedgerTransaction
 from billing.staff import APPROVER, EDITOR, SUPPORT
 from billing.tasks import check_the_ledger, expire_credit
 from tests.fixtures.statements import CustomerFactory
@@ -101,3 +101,71 @@ def test_beat_expires_holds_and_credit_and_checks_the_ledger(client, staff, pool
     shown = text(client.get(f"{POOLS}{pool.pk}/change/"))
     assert "240 TOKN" in shown
     assert "Expired" in shown
+
+
+def test_above_the_amount_a_second_person_approves_on_the_page(client, staff, pool):
+    pool.unit.approval_above = D(100)
+    pool.unit.save(update_fields=["approval_above"])
+    mara, noor = staff(APPROVER, username="mara"), staff(APPROVER, username="noor")
+    client.force_login(mara)
+    shown = text(client.post(f"{POOLS}{pool.pk}/grant/", GRANT, follow=True))
+    assert "Another person must approve it: it waits on the home page." in shown
+    (asked,) = CreditRequest.objects.all()
+    page = f"/admin/billing/creditrequest/{asked.pk}/approve/"
+    assert "You asked for this yourself: another person approves it." in text(client.post(page))
+    assert not CreditGrant.objects.exists()
+
+    client.force_login(noor)
+    home = text(client.get("/admin/"))
+    assert "Credit awaiting approval" in home
+    assert "Acme Pictures, grant of 250 TOKN" in home
+    assert "Spring promotion." in text(
+        client.get(f"/admin/billing/creditrequest/{asked.pk}/change/")
+    )
+    assert "mara asked for it: Spring promotion." in text(client.get(page))
+    approved = text(client.post(page, follow=True))
+    assert "Approved: Grant of 250 TOKN, Acme Pictures, Main credit." in approved
+    assert "This is decided: Approved." in text(client.post(page, follow=True))
+    assert CreditGrant.objects.get().amount == D(250)
+
+
+def test_a_request_is_declined_with_its_reason(client, staff, pool):
+    pool.unit.approval_above = D(100)
+    pool.unit.save(update_fields=["approval_above"])
+    client.force_login(staff(APPROVER, username="mara"))
+    client.post(f"{POOLS}{pool.pk}/grant/", GRANT)
+    (asked,) = CreditRequest.objects.all()
+    page = f"/admin/billing/creditrequest/{asked.pk}/decline/"
+    assert "This field is required." in text(client.post(page))
+    assert "Declined: Grant of 250 TOKN" in text(client.post(page, {"reason": "No."}, follow=True))
+    asked.refresh_from_db()
+    assert (asked.status, asked.answer) == ("declined", "No.")
+    assert not CreditGrant.objects.exists()
+
+
+def test_credit_is_moved_and_expires_by_hand(client, staff, pool):
+    other = open_pool(customer=pool.customer, key="b", name="Second", unit=pool.unit)
+    client.force_login(staff(APPROVER))
+    client.post(f"{POOLS}{pool.pk}/grant/", GRANT)
+    (grant,) = CreditGrant.objects.all()
+    page = f"{POOLS}{pool.pk}/transfer/"
+    assert "spring: 250 TOKN free" in text(client.get(page))
+    said = {"grant": grant.pk, "to_pool": other.pk, "amount": "260", "key": "t", "reason": "Moved."}
+    refused = text(client.post(page, said))
+    assert "250 are free: state more than zero and no more." in refused
+    assert "100 TOKN were moved to Second." in text(
+        client.post(page, {**said, "amount": "100"}, follow=True)
+    )
+    page = f"{POOLS}{pool.pk}/expire/"
+    assert "spring: 150 TOKN free" in text(client.get(page))
+    said = {"grant": grant.pk, "key": "e", "reason": "Ended."}
+    assert "What was free of “spring” has expired." in text(client.post(page, said, follow=True))
+    left = dict(CreditGrant.objects.values_list("pool__name", "remaining"))
+    assert left == {"Main credit": D(0), "Second": D(100)}
+
+
+def test_who_may_not_grant_may_neither_move_nor_approve(client, staff, pool):
+    client.force_login(staff(SUPPORT))
+    for name in ("transfer", "expire"):
+        assert client.get(f"{POOLS}{pool.pk}/{name}/").status_code == 403
+    assert "Credit awaiting approval" not in text(client.get("/admin/"))

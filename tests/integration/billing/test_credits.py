@@ -366,3 +366,17 @@ def test_two_pools_in_mixed_order_neither_deadlock_nor_overspend(world: World) -
     assert sum(both) == 200
     assert [balance(pool) for pool in pools] == [(D(0), D(0), D(0))] * 2
     assert list(check_ledger()) == []
+
+
+def test_every_term_of_a_grant_is_watched(pool: CreditPool) -> None:
+    """The trigger lists the columns that stand; one that is added must be put there, too."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT a.attname FROM pg_attribute a
+               WHERE a.attrelid = 'billing_creditgrant'::regclass AND a.attnum > 0
+                 AND NOT a.attisdropped AND a.attnum <> ALL (
+                     SELECT unnest(t.tgattr::int2[]) FROM pg_trigger t
+                     WHERE t.tgname = 'billing_grant_stands')"""
+        )
+        free = {name for (name,) in cursor.fetchall()}
+    assert free == {"remaining", "held", "recognised", "has_credit"}

@@ -16,8 +16,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from billing.credits.drawing import CreditMoved, GivenBackTooMuch, Slice, draw, give_back
 from billing.credits.expiring import expire_grants
-from billing.credits.granting import define_credit_unit, grant_credit, open_pool
+from billing.credits.granting import define_credit_unit, grant_credit, mark_paid, open_pool
 from billing.credits.holding import (
     NotEnoughCredit,
     expire_holds,
@@ -26,6 +27,7 @@ from billing.credits.holding import (
     spend,
     void_hold,
 )
+from billing.credits.moving import expire_early, transfer
 from billing.credits.queries import balance_of
 from billing.ledger.checks import check_ledger
 from billing.models import CreditGrant, LedgerAccount
@@ -50,6 +52,7 @@ class Granted:
     paid: bool
     rollover: D
     number: int
+    waits: bool = False
 
 
 @dataclass
@@ -57,6 +60,7 @@ class Held:
     """A hold in the model: what it pins, grant by grant."""
 
     hold_id: int
+    key: str
     expires_at: datetime
     slices: list[tuple[Granted, D]] = field(default_factory=list)
 
@@ -70,10 +74,12 @@ class Pool(RuleBasedStateMachine):
         customer = World().customer(f"stateful-{number}")
         unit = define_credit_unit(code="TOKN", name="Tokens", decimals=2)
         self.pool = open_pool(customer=customer, key="main", name="Main", unit=unit)
+        self.other = open_pool(customer=customer, key="other", name="Other", unit=unit)
         self.now = START
         self.grants: list[Granted] = []
         self.holds: list[Held] = []
-        self.issued = self.used = self.expired = D(0)
+        self.uses: dict[str, list[tuple[Granted, D]]] = {}
+        self.issued = self.used = self.expired = self.transferred = D(0)
         self.keys = count(1)
 
     # The model.
@@ -83,11 +89,25 @@ class Pool(RuleBasedStateMachine):
             each
             for each in self.grants
             if each.effective_at <= self.now
-            and (each.expires_at is None or each.expires_at > self.now)
+            and not each.waits
+            and not self.is_over(each)
             and self.free(each)
         ]
         never = datetime.max.replace(tzinfo=START.tzinfo)
         return sorted(found, key=lambda g: (g.priority, g.expires_at or never, g.paid, g.number))
+
+    def is_over(self, grant: Granted) -> bool:
+        return grant.expires_at is not None and grant.expires_at <= self.now
+
+    def use(self, key: str, slices: list[tuple[Granted, D]]) -> D:
+        """Use parts of grants that nothing pins."""
+        for grant, taken in slices:
+            grant.left -= taken
+        used = sum((taken for _, taken in slices), D(0))
+        if used:
+            self.uses[key] = slices
+        self.used += used
+        return used
 
     def pinned(self, grant: Granted) -> D:
         return sum((a for held in self.holds for g, a in held.slices if g is grant), D(0))
@@ -110,17 +130,16 @@ class Pool(RuleBasedStateMachine):
     def end(self, held: Held, amount: D) -> D:
         """Use an amount of a hold; what is free again of an expired grant expires."""
         self.holds.remove(held)
-        used = D(0)
+        used, slices = D(0), []
         for grant, pinned in held.slices:
             taken = min(pinned, amount - used)
             used += taken
-            rest = pinned - taken
-            grant.left -= taken
-            if grant.expires_at is not None and grant.expires_at <= self.now:
-                grant.left -= rest
-                self.expired += rest
-        self.used += used
-        return used
+            if taken:
+                slices.append((grant, taken))
+            if self.is_over(grant):
+                grant.left -= pinned - taken
+                self.expired += pinned - taken
+        return self.use(held.key, slices)
 
     # What may happen.
 
@@ -131,9 +150,17 @@ class Pool(RuleBasedStateMachine):
         lasts=st.none() | st.integers(1, 30),
         cost=st.integers(0, 5000).map(lambda cents: D(cents) / 100),
         rollover=st.sampled_from([D(0), D(5), D(1000)]),
+        waits=st.booleans(),
     )
     def grant(
-        self, amount: D, priority: int, begins: int, lasts: int | None, cost: D, rollover: D
+        self,
+        amount: D,
+        priority: int,
+        begins: int,
+        lasts: int | None,
+        cost: D,
+        rollover: D,
+        waits: bool,
     ) -> None:
         key = f"grant {next(self.keys)}"
         effective = self.now + begins * HOUR
@@ -141,10 +168,12 @@ class Pool(RuleBasedStateMachine):
         row = grant_credit(
             pool=self.pool, key=key, source="bought", amount=amount, effective_at=effective,
             expires_at=expires, priority=priority, cost=cost, now=self.now,
-            rollover_most=rollover or None, rollovers=1 if rollover else 0,
+            rollover_most=rollover or None, rollovers=1 if rollover else 0, needs_payment=waits,
         )  # fmt: skip
         self.grants.append(
-            Granted(key, amount, amount, priority, effective, expires, cost > 0, rollover, row.pk)
+            Granted(
+                key, amount, amount, priority, effective, expires, cost > 0, rollover, row.pk, waits
+            )
         )
         self.issued += amount
 
@@ -158,7 +187,7 @@ class Pool(RuleBasedStateMachine):
             return
         slices = self.pin(amount)
         placed = place_hold(**said, now=self.now)
-        self.holds.append(Held(placed.hold_id, until, slices))
+        self.holds.append(Held(placed.hold_id, key, until, slices))
         assert place_hold(**said, now=self.now).hold_id == placed.hold_id
 
     @rule(pick=st.integers(0, 100), share=st.integers(0, 150))
@@ -169,11 +198,7 @@ class Pool(RuleBasedStateMachine):
         pinned = sum((amount for _, amount in held.slices), D(0))
         amount = (pinned * share / 100).quantize(D("0.01"))
         used = self.end(held, amount)
-        beyond = self.pin(amount - used)
-        more = sum((taken for _, taken in beyond), D(0))
-        for grant, taken in beyond:
-            grant.left -= taken
-        self.used += more
+        more = self.use(f"{held.key}:beyond", self.pin(amount - used))
         for _ in range(2):
             settled = settle_hold(hold_id=held.hold_id, amount=amount, now=self.now)
             assert settled == (used + more, amount - used - more)
@@ -194,10 +219,94 @@ class Pool(RuleBasedStateMachine):
             with pytest.raises(NotEnoughCredit):
                 spend(pool_id=self.pool.pk, key=key, amount=amount, now=self.now)
             return
-        for grant, taken in self.pin(amount):
-            grant.left -= taken
-        self.used += amount
+        assert self.use(key, self.pin(amount)) == amount
         spend(pool_id=self.pool.pk, key=key, amount=amount, now=self.now)
+
+    @rule(picks=st.lists(st.integers(0, 100), min_size=1, max_size=3), share=st.integers(1, 110))
+    def draw(self, picks: list[int], share: int) -> None:
+        """Draw a share of what grants have free, usable or not, in any order."""
+        grants = list({self.grants[n % len(self.grants)].key: n for n in picks if self.grants})
+        named = [each for key in grants for each in self.grants if each.key == key]
+        slices = [(g, (self.free(g) * share / 100).quantize(D("0.01"))) for g in named]
+        slices = [(g, amount) for g, amount in slices if amount]
+        if not slices:
+            return
+        key, usable = f"draw {next(self.keys)}", self.usable()
+        said = {"pool_id": self.pool.pk, "key": key, "now": self.now}
+        wanted = [Slice(g.number, amount) for g, amount in slices]
+        if any(g not in usable or amount > self.free(g) for g, amount in slices):
+            with pytest.raises(CreditMoved):
+                draw(**said, slices=wanted)
+            return
+        self.use(key, slices)
+        assert draw(**said, slices=wanted) == draw(**said, slices=wanted)
+
+    @rule(pick=st.integers(0, 100), share=st.integers(1, 120))
+    def give_back(self, pick: int, share: int) -> None:
+        if not self.uses:
+            return
+        of_key = sorted(self.uses)[pick % len(self.uses)]
+        left = self.uses[of_key]
+        most = sum((amount for _, amount in left), D(0))
+        amount = (most * share / 100).quantize(D("0.01")) or D("0.01")
+        said = {"pool_id": self.pool.pk, "key": f"back {next(self.keys)}", "of_key": of_key}
+        if amount > most:
+            with pytest.raises(GivenBackTooMuch):
+                give_back(**said, amount=amount, now=self.now)
+            return
+        self.return_backwards(left, amount)
+        for _ in range(2):
+            give_back(**said, amount=amount, now=self.now)
+
+    def return_backwards(self, left: list[tuple[Granted, D]], amount: D) -> None:
+        self.used -= amount
+        for index in reversed(range(len(left))):
+            grant, taken = left[index]
+            back = min(taken, amount)
+            amount -= back
+            left[index] = (grant, taken - back)
+            if self.is_over(grant):
+                self.expired += back
+            else:
+                grant.left += back
+
+    @rule(pick=st.integers(0, 100))
+    def pay(self, pick: int) -> None:
+        waiting = [each for each in self.grants if each.waits]
+        if waiting:
+            grant = waiting[pick % len(waiting)]
+            grant.waits = False
+            mark_paid(grant=CreditGrant.objects.get(pk=grant.number), paid_at=self.now)
+
+    @rule(pick=st.integers(0, 100), share=st.integers(1, 100))
+    def transfer(self, pick: int, share: int) -> None:
+        movable = [each for each in self.grants if not self.is_over(each) and self.free(each)]
+        if not movable:
+            return
+        grant = movable[pick % len(movable)]
+        amount = (self.free(grant) * share / 100).quantize(D("0.01")) or D("0.01")
+        grant.left -= amount
+        self.transferred += amount
+        key, old = f"moved {next(self.keys)}", CreditGrant.objects.get(pk=grant.number)
+        for _ in range(2):
+            transfer(
+                from_grant=old, to_pool=self.other, amount=amount, key=key, reason="Moved.",
+                now=self.now, by_id=None,
+            )  # fmt: skip
+
+    @rule(pick=st.integers(0, 100))
+    def expire_by_hand(self, pick: int) -> None:
+        movable = [each for each in self.grants if not self.is_over(each) and self.free(each)]
+        if not movable:
+            return
+        grant = movable[pick % len(movable)]
+        free = self.free(grant)
+        grant.left -= free
+        self.expired += free
+        key, old = f"ended {next(self.keys)}", CreditGrant.objects.get(pk=grant.number)
+        for _ in range(2):
+            said = {"key": key, "reason": "Ended.", "now": self.now, "by_id": None}
+            assert expire_early(grant=old, **said) == free
 
     @rule(hours=st.integers(1, 10))
     def wait(self, hours: int) -> None:
@@ -259,13 +368,14 @@ class Pool(RuleBasedStateMachine):
             row.key: (row.remaining, row.held) for row in CreditGrant.objects.filter(pool=self.pool)
         }
         left = sum((each.left for each in self.grants), D(0))
-        assert self.issued == self.used + self.expired + left
+        assert self.issued == self.used + self.expired + left + self.transferred
+        assert balance_of(pool_id=self.other.pk, at=START).settled == self.transferred
         accounts = dict(
             LedgerAccount.objects.filter(customer=self.pool.customer, unit="TOKN").values_list(
                 "kind", "balance"
             )
         )
-        assert -accounts.get("credit", D(0)) == left
+        assert -accounts.get("credit", D(0)) == left + self.transferred
         assert -accounts.get("used", D(0)) == self.used
         assert -accounts.get("expired", D(0)) == self.expired
 

@@ -109,6 +109,21 @@ SQL = {
         INSERT INTO billing_ledgerentry (transaction_id, account_id, amount)
         SELECT t.id, a.id, CASE a.kind WHEN 'cash' THEN 1 ELSE -1 END
         FROM t, billing_ledgeraccount a""",
+    "an account of none": """WITH t AS (
+            INSERT INTO billing_ledgertransaction (customer_id, key, reason, note, happened_at)
+            SELECT id, 'x', 'payment', '', now() FROM plans_customer RETURNING id)
+        INSERT INTO billing_ledgerentry (transaction_id, account_id, amount)
+        SELECT t.id, n * 1000000, n FROM t, (VALUES (1), (-1)) AS v(n)""",
+    "a grant of none": """WITH t AS (
+            INSERT INTO billing_ledgertransaction (customer_id, key, reason, note, happened_at)
+            SELECT id, 'x', 'payment', '', now() FROM plans_customer RETURNING id)
+        INSERT INTO billing_ledgerentry (transaction_id, account_id, amount, grant_id)
+        SELECT t.id, a.id, CASE a.kind WHEN 'cash' THEN 1 ELSE -1 END, 1000000
+        FROM t, billing_ledgeraccount a""",
+    "a transaction of none": """INSERT INTO billing_ledgerentry
+            (transaction_id, account_id, amount)
+        SELECT 1000000, id, CASE kind WHEN 'cash' THEN 1 ELSE -1 END FROM billing_ledgeraccount""",
+    "account deleted": "DELETE FROM billing_ledgeraccount",
     "an account with a balance": """INSERT INTO billing_ledgeraccount
             (customer_id, kind, unit_id, balance)
         SELECT customer_id, 'revenue', 'USD', 10 FROM billing_ledgeraccount LIMIT 1""",
@@ -121,6 +136,58 @@ def test_the_database_refuses_what_the_ledger_is_not(world: World, statement: st
     post(paid(acme, "90.00"))
     with pytest.raises(IntegrityError), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(statement)
+    assert counts() == (1, 2)
+    assert balances(acme) == {"cash USD": D(90), "receivable USD": D(-90)}
+    assert list(check_ledger()) == []
+
+
+LEG = """INSERT INTO billing_ledgerentry (transaction_id, account_id, amount)
+    SELECT t.id, a.id, %s FROM billing_ledgertransaction t, billing_ledgeraccount a
+    WHERE t.key = 'legs' AND a.kind = %s"""
+
+
+def add_legs(customer: Customer, *legs: tuple[int, str], at_once: bool = False) -> None:
+    with transaction.atomic(), connection.cursor() as cursor:
+        if at_once:
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute(
+            """INSERT INTO billing_ledgertransaction (customer_id, key, reason, note, happened_at)
+               VALUES (%s, 'legs', 'payment', '', now())""",
+            [customer.pk],
+        )
+        for leg in legs:
+            cursor.execute(LEG, leg)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_legs_may_come_one_by_one_and_balance_at_commit(world: World) -> None:
+    acme = world.customer()
+    post(paid(acme, "90.00"))
+    add_legs(acme, (5, "cash"), (-3, "receivable"), (-2, "receivable"))
+    assert balances(acme) == {"cash USD": D(95), "receivable USD": D(-95)}
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM billing_ledgeruneven")
+        assert cursor.fetchone() == (0,)
+    assert list(check_ledger()) == []
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("at_once", [False, True])
+@pytest.mark.parametrize(
+    "legs",
+    [
+        [(5, "cash")],
+        [(5, "cash"), (-4, "receivable")],
+        [(5, "cash"), (-5, "receivable"), (1, "cash")],
+    ],
+)
+def test_legs_that_do_not_balance_are_not_committed(
+    world: World, legs: list[tuple[int, str]], at_once: bool
+) -> None:
+    acme = world.customer()
+    post(paid(acme, "90.00"))
+    with pytest.raises(IntegrityError, match="out of balance"):
+        add_legs(acme, *legs, at_once=at_once)
     assert counts() == (1, 2)
     assert balances(acme) == {"cash USD": D(90), "receivable USD": D(-90)}
     assert list(check_ledger()) == []

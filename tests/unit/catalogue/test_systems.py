@@ -16,7 +16,8 @@ from plans.catalogue.systems import FOLDER, catalogue_of, events, month_after, r
 from plans.terms import terms_from
 
 MONTHS = [date(2026, 2, 1), date(2024, 2, 1), date(2026, 12, 1)]
-FILES = sorted(FOLDER.glob("*.yaml"))
+# Outcomes are rated with the contracts' fees: tests/unit/rating has them.
+FILES = [path for path in sorted(FOLDER.glob("*.yaml")) if "contracts:" not in path.read_text()]
 TEMPLATES = FOLDER.parent
 
 

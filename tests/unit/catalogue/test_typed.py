@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plans.catalogue.check import schema_problems, version_problems
-from plans.catalogue.dump import amount_text
+from plans.catalogue.stated import amount_text
 from plans.catalogue.typed import number_typed, version_typed
 
 

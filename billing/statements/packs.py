@@ -1,0 +1,67 @@
+"""Buy the packs that usage beyond an allowance needs, before the statement that bills them."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from billing.credits.buying import ensure_packs
+from billing.statements.build import build
+from billing.statements.facts import Loaded, Period, load_facts
+from billing.statements.values import Line
+from plans import rating
+from plans.models import Customer
+from plans.overrides import TermsBook
+
+
+def with_packs(loaded: Loaded, *, periods: Sequence[Period], now: datetime) -> Loaded:
+    """Return facts in which the packs that are needed have been bought.
+
+    Without a price that sells packs, nothing is looked at and nothing read again.
+    """
+    book = TermsBook(loaded.terms, loaded.agreed)
+    if not _sells_packs(book):
+        return loaded
+    bought = [
+        period
+        for period in periods
+        if period.id in loaded.facts and _buy(period, loaded=loaded, book=book, now=now)
+    ]
+    if not bought:
+        return loaded
+    again = load_facts(bought)
+    return loaded._replace(facts={**loaded.facts, **again.facts})
+
+
+def _sells_packs(book: TermsBook) -> bool:
+    prices = [price for terms in book.terms.values() for price in terms.prices]
+    prices += book.agreed.values()
+    return any(price.overage.policy == "packs" for price in prices)
+
+
+def _buy(period: Period, *, loaded: Loaded, book: TermsBook, now: datetime) -> int:
+    """Buy what a period's lines say is needed; usage that cannot be priced needs nothing."""
+    try:
+        draft = build(loaded.facts[period.id], terms=book.terms, agreed=book.agreed)
+    except rating.RatingError:
+        return 0
+    count = 0
+    for line in draft.lines:
+        part = line.explanation.credit
+        if part is not None and part.needed:
+            used = sum(use.amount for use in part.uses)
+            count += ensure_packs(
+                customer=Customer.objects.get(pk=period.customer_id),
+                version_id=line.version,
+                price=_price_of(line, terms=book.terms, agreed=book.agreed),
+                short=part.beyond_allowance - used,
+                within=period,
+                now=now,
+            )
+    return count
+
+
+def _price_of(
+    line: Line, *, terms: Mapping[int, rating.Terms], agreed: Mapping[int, rating.Price]
+) -> rating.Price:
+    if line.explanation.agreed is not None:
+        return agreed[line.explanation.agreed]
+    return next(each for each in terms[line.version].prices if each.key == line.price_key)

@@ -1,0 +1,116 @@
+"""The fee of an outcome contract: the prices it becomes, and what they come to."""
+
+from decimal import Decimal as D
+
+import pytest
+
+from plans import rating
+from plans.rating.outcome_document import read_terms
+from plans.rating.outcomes import Naming, assess, fee_prices
+
+NAMING = Naming("c", "Results", "USD")
+
+
+def terms(**said):
+    found, problems = read_terms({"unit": "results", **said}, naming=NAMING)
+    assert problems == ()
+    return found
+
+
+def come_to(fee, quantities, **said):
+    lines = []
+    for measure, price in fee_prices(terms(fee=fee, **said), NAMING):
+        cells = (rating.Cell(("verified",), D(quantities.get(measure, 0))),)
+        lines += rating.rate(price, rating.Usage(cells=cells), currency="USD")
+    return [(line.label, line.quantity, line.amount) for line in lines]
+
+
+TIERS = [{"up_to": "10", "unit": "5"}, {"up_to": None, "unit": "3"}]
+
+
+@pytest.mark.parametrize(
+    ("fee", "quantities", "expected"),
+    [
+        ({"kind": "per_outcome", "amount": "0.99"}, {"count": 970}, [("Results", 970, "960.30")]),
+        ({"kind": "per_outcome", "amount": "40", "risk_premium_percent": "18"}, {"count": 25},
+         [("Results", 25, "1180.00")]),
+        ({"kind": "percent", "percent": "25"}, {"value": "1620.50"},
+         [("Results", "1620.50", "405.13")]),
+        ({"kind": "tiered_count", "tiers": TIERS}, {"count": 12}, [("Results", 12, "56.00")]),
+        ({"kind": "tiered_count", "tiers": TIERS, "volume": True}, {"count": 12},
+         [("Results", 12, "36.00")]),
+        ({"kind": "tiered_value", "tiers": [{"up_to": "100", "percent": "20"}, {"percent": "10"}]},
+         {"value": 150}, [("Results", 150, "25.00")]),
+        ({"kind": "per_outcome", "amount": "10", "cap": "55"}, {"count": 6},
+         [("Results", 6, "55.00")]),
+        ({"kind": "per_outcome", "amount": "10", "floor": "55"}, {"count": 1},
+         [("Results", 1, "55.00")]),
+        ({"kind": "per_outcome", "amount": "10", "floor": "55"}, {}, [("Results", 0, "55.00")]),
+        ({"kind": "per_outcome", "amount": "10", "holdback_percent": "20", "holdback_days": 30,
+          "cap": "50"}, {"count": 6, "held_count": 6},
+         [("Results, 80% on verification", 6, "40.00"),
+          ("Results, 20% held back and released", 6, "10.00")]),
+    ],
+)  # fmt: skip
+def test_a_fee_comes_to(fee, quantities, expected):
+    assert come_to(fee, quantities) == [(name, D(n), D(amount)) for name, n, amount in expected]
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "field"),
+    [
+        ({"fee": {"kind": "per_outcome"}}, "missing_field", "fee.amount"),
+        ({"fee": {"kind": "percent", "percent": "-1"}}, "invalid_number", "fee.percent"),
+        ({"fee": {"kind": "percent", "percent": 2.5}}, "invalid_number", "fee.percent"),
+        ({"fee": {"kind": "gift"}}, "invalid_choice", "fee.kind"),
+        ({"fee": {"kind": "share", "percent": "4", "rate": "5", "quantity_field": "hours"}},
+         "invalid_quantity_field", "fee.quantity_field"),
+        ({"fee": {"kind": "per_outcome", "amount": "1", "bonus_amount": "1"}},
+         "half_a_bonus", "fee.bonus_when"),
+        ({"fee": {"kind": "per_outcome", "amount": "1", "bonus_amount": "1", "cap": "2",
+                  "bonus_when": "good is yes"},
+          "evidence": [{"name": "good", "kind": "yes_no"}]}, "bounds_with_bonus", "fee.cap"),
+        ({"fee": {"kind": "per_outcome", "amount": "1", "holdback_percent": "5"}},
+         "half_a_holdback", "fee.holdback_percent"),
+        ({"fee": {"kind": "tiered_count", "tiers": [{"up_to": "5"}]}},
+         "missing_field", "fee.tiers[0].unit"),
+        ({"evidence": [{"name": "Big", "kind": "number"}]}, "invalid_name", "evidence[0].name"),
+        ({"evidence": [{"name": "and", "kind": "number"}]}, "invalid_name", "evidence[0].name"),
+        ({"evidence": [{"name": "a", "kind": "number"}] * 2}, "name_twice", "evidence[1].name"),
+        ({"evidence": [{"name": "a", "kind": "colour"}]}, "invalid_choice", "evidence[0].kind"),
+        ({"success": "a > 1"}, "condition_invalid", "success"),
+        ({"verification": {"by": "customer"}}, "missing_window", "verification.window_hours"),
+        ({"verification": {"by": "sample", "window_hours": 4}}, "invalid_sample",
+         "verification.sample_percent"),
+        ({"dispute_days": "many"}, "invalid_number", "dispute_days"),
+        ({"unit": ""}, "missing_unit", "unit"),
+        ({"colour": "red"}, "unknown_field", "colour"),
+    ],
+)  # fmt: skip
+def test_a_document_is_refused_at_the_place(said, code, field):
+    document = {"unit": "results", "fee": {"kind": "per_outcome", "amount": "1"}, **said}
+    found, problems = read_terms(document, naming=NAMING)
+    assert found is None
+    assert (code, field) in {(problem.code, problem.field) for problem in problems}
+
+
+def test_tiers_that_leave_a_gap_are_refused_at_the_fee():
+    document = {"unit": "results", "fee": {"kind": "tiered_count", "tiers": [
+        {"up_to": "10", "unit": "5"}, {"up_to": "5", "unit": "3"}]}}  # fmt: skip
+    _, problems = read_terms(document, naming=NAMING)
+    assert [problem.field.startswith("fee.tiers[") for problem in problems] == [True] * len(
+        problems
+    )
+    assert problems
+
+
+def test_the_value_is_computed_where_the_contract_says_so():
+    found = terms(
+        evidence=[{"name": "hours", "kind": "number"}],
+        fee={"kind": "share", "percent": "40", "rate": "50", "quantity_field": "hours"},
+    )
+    assert assess(found, evidence={"hours": "2.5"}, value=None).value == D(125)
+    refused = assess(found, evidence={"hours": 1}, value="5").problems
+    assert [(one.code, one.field) for one in refused] == [("value_not_taken", "value")]
+    refused = assess(found, evidence={"hours": -1}, value=None).problems
+    assert [one.field for one in refused] == ["evidence.hours"]
