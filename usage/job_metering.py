@@ -17,7 +17,8 @@ from plans.rating.money import ZERO, plus
 from usage.job_quantities import Cell
 from usage.meters import SUMMED, MeterSpec, load_meters, metered_events, meters_json
 
-_REPORTS = "jsonb_to_recordset(%s::jsonb) AS e (n int, type text, properties jsonb)"
+_REPORTS = "jsonb_to_recordset(%s::jsonb) AS e (n int, source text, type text, properties jsonb)"
+SOURCE = "tollgate/jobs"
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -72,7 +73,7 @@ def _joined(meter: MeterSpec, before: Decimal | None, quantity: Decimal) -> Deci
 def _metered(
     reports: Sequence[Reported], meters: Sequence[MeterSpec]
 ) -> list[tuple[int, int, list[str], str]]:
-    rows = [{"n": n, "type": each.type, "properties": each.properties}
+    rows = [{"n": n, "source": SOURCE, "type": each.type, "properties": each.properties}
             for n, each in enumerate(reports)]  # fmt: skip
     found: list[tuple[int, int, list[str], str]] = []
     kinds = {meter.aggregation == Aggregation.UNIQUE_COUNT for meter in meters}

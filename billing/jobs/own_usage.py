@@ -12,7 +12,6 @@ from usage.job_metering import Reported, exact_json, meter_reports
 from usage.job_quantities import Cell
 
 JOB_EVENT = "tollgate.job"
-SOURCE = "tollgate/jobs"
 _encoder = msgspec.json.Encoder(order="deterministic", decimal_format="number")
 
 
