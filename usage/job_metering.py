@@ -5,7 +5,7 @@ weighted by time comes to nothing here: what it is worth depends on what follows
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -15,9 +15,10 @@ from django.db import connection
 from plans.models.meters import Aggregation
 from plans.rating.money import ZERO, plus
 from usage.job_quantities import Cell
-from usage.meters import MeterSpec, load_meters, metered_events, meters_json
+from usage.meters import SUMMED, MeterSpec, load_meters, metered_events, meters_json
 
-_REPORTS = "jsonb_to_recordset(%s::jsonb) AS e (n int, type text, properties jsonb)"
+_REPORTS = "jsonb_to_recordset(%s::jsonb) AS e (n int, source text, type text, properties jsonb)"
+SOURCE = "tollgate/jobs"
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -29,15 +30,12 @@ class Reported(NamedTuple):
 
 
 def meter_reports(reports: Sequence[Reported]) -> dict[Cell, Decimal]:
-    """Return what the reports come to on each meter that reads them, in their order."""
-    types = {report.type for report in reports}
-    meters = [one for one in load_meters() if one.definition["y"] in types]
-    if not meters:
-        return {}
-    found: dict[Cell, Decimal] = {}
+    """Return what the reports come to together on each meter that reads them, in their order."""
+    meters = _reading(reports)
     by_id = {meter.id: meter for meter in meters}
+    found: dict[Cell, Decimal] = {}
     seen: set[tuple[Cell, str]] = set()
-    for meter_id, values, quantity in _metered(reports, meters):
+    for _, meter_id, values, quantity in _metered(reports, meters):
         meter = by_id[meter_id]
         cell = (meter.key, tuple(values))
         if meter.aggregation == Aggregation.UNIQUE_COUNT:
@@ -47,6 +45,21 @@ def meter_reports(reports: Sequence[Reported]) -> dict[Cell, Decimal]:
         elif meter.aggregation != Aggregation.TIME_WEIGHTED:
             found[cell] = _joined(meter, found.get(cell), Decimal(quantity))
     return found
+
+
+def meter_each(reports: Sequence[Reported]) -> list[dict[Cell, Decimal]]:
+    """Return what each report comes to by itself, on meters that count or sum."""
+    meters = [one for one in _reading(reports) if one.aggregation in SUMMED]
+    by_id = {meter.id: meter.key for meter in meters}
+    found: list[dict[Cell, Decimal]] = [{} for _ in reports]
+    for n, meter_id, values, quantity in _metered(reports, meters):
+        found[n][by_id[meter_id], tuple(values)] = Decimal(quantity)
+    return found
+
+
+def _reading(reports: Sequence[Reported]) -> list[MeterSpec]:
+    types = {report.type for report in reports}
+    return [one for one in load_meters() if one.definition["y"] in types]
 
 
 def _joined(meter: MeterSpec, before: Decimal | None, quantity: Decimal) -> Decimal:
@@ -59,8 +72,8 @@ def _joined(meter: MeterSpec, before: Decimal | None, quantity: Decimal) -> Deci
 
 def _metered(
     reports: Sequence[Reported], meters: Sequence[MeterSpec]
-) -> list[tuple[int, list[str], str]]:
-    rows = [{"n": n, "type": each.type, "properties": each.properties}
+) -> list[tuple[int, int, list[str], str]]:
+    rows = [{"n": n, "source": SOURCE, "type": each.type, "properties": each.properties}
             for n, each in enumerate(reports)]  # fmt: skip
     found: list[tuple[int, int, list[str], str]] = []
     kinds = {meter.aggregation == Aggregation.UNIQUE_COUNT for meter in meters}
@@ -73,14 +86,9 @@ def _metered(
                 [_encoder.encode(rows).decode(), meters_json(kind)],
             )
             found += cursor.fetchall()
-    return [(meter_id, values, quantity) for _, meter_id, values, quantity in sorted(found)]
+    return sorted(found)
 
 
 def exact_json(text: str) -> Any:
     """Return JSON with its numbers exact."""
     return json.loads(text, parse_float=Decimal)
-
-
-def data_of(values: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """Return properties without those that say nothing."""
-    return {name: value for name, value in values if value not in ("", None)}

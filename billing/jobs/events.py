@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from django.db import connection
 
 from billing.jobs.errors import InvalidReport
-from billing.jobs.own_usage import JOB_EVENT, SOURCE, counts_jobs, version_terms
+from billing.jobs.own_usage import JOB_EVENT, counts_jobs, version_terms
 from plans.models.meters import Aggregation
 from plans.queries import subscriptions_in
 from plans.rating import billing_period
@@ -15,7 +15,7 @@ from plans.rating.prices import Attribution
 from plans.terms import VersionTerms
 from usage.ingest import CloudEvent
 from usage.job_billing import Span, attributed, cut, shared_out
-from usage.job_metering import exact_json
+from usage.job_metering import SOURCE, exact_json
 from usage.limits import batch_events_max
 from usage.models import Job
 from usage.operations.ingest import ingest

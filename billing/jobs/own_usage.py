@@ -12,7 +12,6 @@ from usage.job_metering import Reported, exact_json, meter_reports
 from usage.job_quantities import Cell
 
 JOB_EVENT = "tollgate.job"
-SOURCE = "tollgate/jobs"
 _encoder = msgspec.json.Encoder(order="deterministic", decimal_format="number")
 
 
@@ -44,11 +43,12 @@ def own_quantities(version_id: int, properties: Mapping[str, Any]) -> dict[Cell,
     """Return what the job's own event will come to if it succeeds."""
     if not counts_jobs(version_id):
         return {}
-    return dict(_own_quantities(version_id, _encoder.encode(properties).decode()))
+    return dict(own_event_quantities(version_id, _encoder.encode(properties).decode()))
 
 
 @lru_cache(maxsize=1024)
-def _own_quantities(version_id: int, properties: str) -> dict[Cell, Decimal]:
+def own_event_quantities(version_id: int, properties: str) -> dict[Cell, Decimal]:
+    """Return what an event with these properties, as JSON, comes to on the version's meters."""
     priced = version_terms(version_id).meters
     found = meter_reports([Reported(JOB_EVENT, exact_json(properties))])
     return {cell: quantity for cell, quantity in found.items() if cell[0] in priced}

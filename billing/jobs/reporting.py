@@ -10,13 +10,13 @@ from django.db import connection
 
 from billing.jobs.errors import InvalidReport, KeyReused
 from billing.jobs.holding import find_standing, hold_for
-from billing.jobs.own_usage import SOURCE, version_terms
+from billing.jobs.own_usage import version_terms
 from billing.jobs.steps import Step
 from billing.spend.margin import Standing
 from billing.spend.pending import LOOSE, price_pending
 from plans.rating.money import ZERO, minus
 from usage.ingest import CloudEvent, find_fault, has_nul
-from usage.job_metering import Reported, meter_reports
+from usage.job_metering import SOURCE, Reported, meter_reports
 from usage.job_quantities import Cell, added, by_meter, read, stored, to_hold
 from usage.limits import accepted_span
 from usage.models import Job, JobAttempt

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from billing.jobs.above_hold import leave_out_above_hold, note_unpaid
 from billing.jobs.asking import digest_of
 from billing.jobs.credit import release_credit
 from billing.jobs.events import store_events
@@ -134,9 +135,15 @@ def _settle(found: Step, *, state: str, cause: str, reason: str, reports: Sequen
     JobUsage.objects.filter(job=job, attempt__in=billed).update(billed=True)
     JobUsage.objects.filter(job=job).exclude(attempt__in=billed).update(billed=False)
     itself = is_billed_itself(state=state, cause=cause, terms=terms)
-    used = added(billable(job, billed), _own(job) if itself else {})
+    own = _own(job) if itself else {}
+    used = added(billable(job, billed), own)
+    if terms.above_hold == "cap":
+        standing = find_standing(job.customer, found.spend, at=found.now)
+        used = leave_out_above_hold(found, attempts=billed, own=own, standing=standing)
     stored = store_events(job, own=_properties(job) if itself else None, now=found.now)
     _price(found, used, any_usage=stored > 0)
+    if terms.above_hold == "block":
+        note_unpaid(found)
     count_ended(job, found.spend)
     job.save(update_fields=_ENDED)
     if state == Job.State.SUCCEEDED:

@@ -23,14 +23,14 @@ from billing.ledger.checks import check_ledger
 from billing.models import Spend
 from billing.spend.pending import price_pending
 from billing.spend.rating import rate_spend
-from billing.spend.standing import standing_of
+from billing.spend.standing import rated_standing, standing_of
 from billing.statements.preview import preview_statement
 from billing.statements.verify import verify_statements
 from plans.models import Customer
 from tests.fixtures.jobs import job_class, job_grants
 from tests.fixtures.usage import wait_for_horizon
 from tests.fixtures.world import World, at
-from usage.job_quantities import added
+from usage.job_quantities import added, read
 from usage.models import Job
 
 START, CLOSED = at(2026, 3, 1, 9), at(2026, 4, 4)
@@ -187,7 +187,8 @@ def assert_statements_are_the_jobs(world: World) -> None:
         spend = Spend.objects.get(pk=customer.pk)
         march = world.statements(customer.key)[:1]
         assert [one.total for one in march] == [spend.spent]
+        # The quantities of the jobs, priced at once on nothing before them.
         jobs = Job.objects.filter(customer=customer)
-        # Each job's amount is exact and on top of those before it; lines are rounded.
-        total = sum((job.amount for job in jobs), D(0))
-        assert abs(total - spend.spent) <= D("0.01") * len(jobs)
+        standing = rated_standing(customer=customer, at=START, spend=Spend(pk=customer.pk))
+        used = added(*(read(job.held_quantities) for job in jobs))
+        assert price_pending(standing, used).amount == spend.spent

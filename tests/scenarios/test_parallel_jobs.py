@@ -109,6 +109,7 @@ def test_parallel_clients_stay_within_limits_and_budget(acme) -> None:
     assert clients.codes["budget_exceeded"] >= 1
 
     assert Job.objects.count() == Job.objects.filter(state="succeeded").count() == BUDGET
+    assert sum(Job.objects.values_list("amount", flat=True)) == BUDGET
     assert list(verify_spend(now=timezone.now())) == []
     wait_for_horizon()
     rate_spend(customer_ids=[acme.pk], now=timezone.now())

@@ -1,13 +1,22 @@
 """Jobs over the API: asked, admitted, run, settled; exact amounts, and nothing by a refusal."""
 
+from datetime import timedelta
 from decimal import Decimal as D
+from uuid import UUID
 
 import pytest
+from django.utils import timezone
 
+from billing.jobs.admitting import admit
+from billing.jobs.asking import JobRequest
+from billing.jobs.checks import verify_spend
+from billing.jobs.reporting import Report
+from billing.jobs.settling import complete
+from billing.jobs.sweeping import expire_silent
 from billing.models import Spend
 from plans.models import Budget
 from tests.fixtures.jobs import job_class, job_grants, job_of, rate, spend_of
-from tests.fixtures.world import EVER, World
+from tests.fixtures.world import EVER, World, at
 from usage.models import Event, Job, JobStep, JobUsage
 
 PER_JOB = {"key": "jobs", "model": "per_unit", "amount": D("1.00")}
@@ -162,3 +171,137 @@ def test_a_report_that_cannot_be_usage_is_refused_whole(service, acme):
         assert (status, body["code"]) == (422, code)
     assert JobUsage.objects.count() == 0
     assert job_of(job).state == "admitted"
+
+
+@pytest.fixture
+def on_terms(world: World, meters):
+    """Put a customer on a plan of 0.02 per 1,000 tokens with these terms for jobs."""
+
+    def on_terms(**terms):
+        customer = world.customer("acme")
+        plan = world.plan(prices=({**PER_TOKEN, "meter": meters["tokens"]},),
+                          grants=job_grants(**terms))  # fmt: skip
+        world.subscribe(customer, plan, starts_at=EVER)
+        job_class(uses={meters["tokens"]: ("100", "200", "400")})
+        return customer
+
+    return on_terms
+
+
+def use(service, job: str, *tokens: int) -> tuple[int, dict]:
+    usage = [{"key": f"u{n}", "type": "llm", "data": {"tokens": each}}
+             for n, each in enumerate(tokens)]  # fmt: skip
+    return service.post(f"jobs/{job}/complete", {"usage": usage})
+
+
+@pytest.mark.parametrize(
+    ("above_hold", "amount"), [("charge", "12"), ("cap", "6"), ("block", "12")]
+)
+def test_above_its_hold_a_job_costs_what_the_plan_says(service, on_terms, above_hold, amount):
+    acme = on_terms(above_hold=above_hold, hold_at="high")
+    # 400,000 tokens: 8.00 are held.
+    job = service.admit(input_size=1000)
+
+    _, body = use(service, job, 300_000, 200_000, 100_000)
+
+    assert body["amount"] == amount
+    assert service.ask(input_size=1)[0] == (402 if above_hold == "block" else 201)
+    service.post(f"jobs/{job}/cancel")
+    assert rate(acme).spent == D(amount)
+    if above_hold == "block":
+        _, body = service.ask()
+        assert (body["code"], body["numbers"]) == ("unpaid_above_hold", {"unpaid": "4"})
+
+
+def test_a_heartbeat_says_finish_within_the_grace_and_stop_beyond_it(service, on_terms):
+    acme = on_terms(grace_amount=D(2))
+    Budget.objects.create(customer=acme, amount=D(8))
+    job = service.admit(input_size=1000)
+
+    def beat(n, tokens):
+        report = {"key": f"u{n}", "type": "llm", "data": {"tokens": tokens}}
+        return service.post(f"jobs/{job}/heartbeat", {"usage": [report]}, key=f"beat-{n}")[1]
+
+    # 8.00, 10.00 and 10.02.
+    assert beat(1, 400_000)["answer"] == "continue"
+    finish = beat(2, 100_000)
+    assert (finish["answer"], finish["numbers"]["over"], finish["job"]["held"]) == (
+        "finish",
+        "2",
+        "10",
+    )
+    stop = beat(3, 1_000)
+    assert (stop["answer"], stop["numbers"]) == (
+        "stop", {"budget": "8", "spent": "0", "held": "10.02", "over": "2.02", "grace": "2"},
+    )  # fmt: skip
+    assert beat(3, 1_000) == stop
+    assert spend_of(acme).held == D("10.02")
+
+
+def test_a_step_of_a_stopped_agent_is_told_to_stop_and_costs_roll_up(service, on_terms):
+    on_terms()
+    agent = service.admit(input_size=0)
+    done, runs = service.admit(parent=agent), service.admit(parent=agent)
+    use(service, done, 100_000)
+    service.post(f"jobs/{agent}/cancel", {"reason": "too long"})
+
+    assert service.post(f"jobs/{runs}/heartbeat")[1]["answer"] == "stop"
+    _, body = service.get(f"jobs/{agent}")
+    assert (body["total_amount"], body["steps"]) == ("2", 2)
+    status, body = service.ask(parent=agent)
+    assert (status, body["code"]) == (409, "wrong_state")
+
+
+def test_a_silent_job_expires_and_what_it_reported_is_billed(service, on_terms):
+    acme = on_terms(bill_expired=True)
+    job = service.admit(input_size=1000)
+    report = {"key": "1", "type": "llm", "data": {"tokens": 50_000}}
+    service.post(f"jobs/{job}/heartbeat", {"usage": [report]})
+    silent_at = job_of(job).silent_at
+
+    assert expire_silent(now=silent_at - timedelta(seconds=1)).expired == 0
+    assert expire_silent(now=silent_at).expired == 1
+    assert expire_silent(now=silent_at).expired == 0
+
+    expired = job_of(job)
+    assert (expired.state, expired.amount) == ("expired", D(1))
+    assert list(verify_spend(now=silent_at)) == []
+    assert rate(acme).spent == D(1)
+
+
+def test_verify_spend_finds_what_is_wrong_and_puts_it_right(service, on_terms):
+    acme = on_terms()
+    service.admit(input_size=1000)
+    Spend.objects.update(running=7, held=D(1))
+
+    found = {fault.what: fault.is_really for fault in verify_spend(now=timezone.now())}
+    assert found == {"running": "1", "held": "8.00"}
+    assert len(list(verify_spend(now=timezone.now(), repair=True))) == 2
+    assert (spend_of(acme).running, spend_of(acme).held) == (1, D(8))
+    assert list(verify_spend(now=timezone.now())) == []
+
+
+@pytest.mark.parametrize(
+    ("attribution", "expected"),
+    [("usage", [D("6.00"), D("15.00")]), ("completion", [D("0.00"), D("21.00")])],
+)
+def test_usage_across_a_periods_end_falls_where_its_price_says(world, attribution, expected):
+    """S28: one GPU from 22:00 on the last day to 05:00, 3.00 an hour."""
+    gpu = world.meter("gpu", event_type="gpu", aggregation="sum", value_property="seconds")
+    customer = world.customer("acme")
+    plan = world.plan(
+        prices=({"key": "gpu", "model": "per_unit", "amount": D(3), "unit_size": D(3600),
+                 "meter": gpu, "attribution": attribution},)
+    )  # fmt: skip
+    world.subscribe(customer, plan, starts_at=at(2026, 3, 1))
+    job_class()
+    begun, ended = at(2026, 3, 31, 22), at(2026, 4, 1, 5)
+    asked = JobRequest(subject="acme", job_class="render")
+    job = UUID(admit(request=asked, key="k", now=begun).body["id"])
+    usage = Report(key="1", type="gpu", data={"seconds": 7 * 3600}, time=begun, until=ended)
+
+    complete(job_id=job, reports=[usage], now=ended)
+
+    world.close(now=at(2026, 4, 4))
+    world.close(now=at(2026, 5, 4))
+    assert [one.total for one in world.statements()] == expected
