@@ -110,9 +110,7 @@ def grant_credit(
     )
     before = CreditGrant.objects.filter(pool=pool, key=key).first()
     if before is not None:
-        if effective_at is None:
-            grant.effective_at = before.effective_at
-        return _same(before, grant)
+        return _same(before, grant, begins=effective_at is not None)
     _refuse_impossible(grant)
     grant.save(force_insert=True)
     credit = postings.Credit(grant.pk, pool.unit_id, amount, cost, grant.currency)
@@ -148,8 +146,10 @@ def _accounts(grant: CreditGrant) -> list[tuple[str, str]]:
     return found
 
 
-def _same(before: CreditGrant, grant: CreditGrant) -> CreditGrant:
-    names = ("source", "amount", "effective_at", "expires_at", "priority", "cost")
+def _same(before: CreditGrant, grant: CreditGrant, *, begins: bool) -> CreditGrant:
+    """Return the grant that was made before; ``begins`` says that the new one states its time."""
+    names = ["source", "amount", "expires_at", "priority", "cost"]
+    names += ["effective_at"] if begins else []
     if any(getattr(before, name) != getattr(grant, name) for name in names):
         raise GrantKeyTaken(
             f"Another grant was made under “{grant.key}”: give this one a key of its own.",
