@@ -72,6 +72,12 @@ ENTRIES = (
         every_minutes=5,
     ),
     Entry(
+        name="Draw credit",
+        task="billing.tasks.draw_credit",
+        description="Draws the credit that usage has come to, so that balances lag little.",
+        every_minutes=10,
+    ),
+    Entry(
         name="Check the ledger",
         task="billing.tasks.check_the_ledger",
         description="Proves that every transaction, balance, grant and hold adds up.",

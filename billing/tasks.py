@@ -22,6 +22,7 @@ from billing.locks import Scope
 from billing.models import Statement
 from billing.spend import sweeping
 from billing.statements.opening import open_statements
+from billing.statements.sweeping import sweep_credit
 from billing.statements.verify import Difference, verify_statements
 from billing.webhooks.sending import deliver_due
 from billing.webhooks.telling import tell_of_jobs
@@ -124,6 +125,14 @@ def expire_credit() -> None:
         pass
     while expire_grants(now=now):
         pass
+
+
+@shared_task
+def draw_credit() -> None:
+    """Draw the credit that usage has come to since it was last looked at."""
+    now, after = timezone.now(), 0
+    while (last := sweep_credit(now=now, after=after)) is not None:
+        after = last
 
 
 @shared_task

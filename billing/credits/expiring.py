@@ -1,12 +1,14 @@
 """Let credit expire at its instant, and carry on what its terms say."""
 
 from datetime import datetime
+from itertools import groupby
 from zoneinfo import ZoneInfo
 
 from django.db import connection
 from django.db.models import F
 
 from billing.models import CreditGrant
+from billing.statements.sweeping import draw_before
 from plans.rating.periods import local_midnight, months_after
 
 PAGE = 500
@@ -15,12 +17,16 @@ PAGE = 500
 def expire_grants(*, now: datetime, limit: int = PAGE) -> int:
     """Expire the grants whose time is up, each in a transaction of its own; return how many.
 
-    What is held of a grant stays until the hold ends. Up to ``rollover_most`` of the rest is
-    carried on into a new grant.
+    What was used in time, as far as it is known, is drawn of them first. What is held of a grant
+    stays until the hold ends. Up to ``rollover_most`` of the rest is carried on into a new grant.
     """
     due = CreditGrant.objects.filter(expires_at__lte=now, has_credit=True)
     due = due.filter(remaining__gt=F("held")).select_related("pool__customer")
-    grants = due.order_by("expires_at", "pk")[:limit]
+    grants = list(due.order_by("expires_at", "pk")[:limit])
+    for instant, group in groupby(grants, key=lambda grant: grant.expires_at):
+        if instant is not None:
+            customers = {grant.pool.customer_id for grant in group}
+            draw_before(customer_ids=customers, until=instant, now=now)
     return sum(_expire(grant, now=now) for grant in grants)
 
 

@@ -15,7 +15,7 @@ class Fault(NamedTuple):
 
 def check_ledger() -> Iterator[Fault]:
     """Yield everything that is wrong with the ledger, in one query for each rule."""
-    for query in (_UNBALANCED, _BALANCES, _STATEMENTS, _GRANTS, _HELD, _HOLDS):
+    for query in (_UNBALANCED, _BALANCES, _STATEMENTS, _GRANTS, _HELD, _HOLDS, _DRAWS, _PACKS):
         with connection.cursor() as cursor:
             cursor.execute(query)
             for row in cursor.fetchall():
@@ -96,4 +96,34 @@ LEFT JOIN (SELECT t.customer_id, t.key, -sum(e.amount) AS amount
            WHERE t.reason = 'use' GROUP BY t.customer_id, t.key) AS l
      ON l.customer_id = p.customer_id AND l.key = 'use:' || p.key || ':' || h.key
 WHERE h.used <> coalesce(l.amount, 0) ORDER BY h.id
+"""
+
+_DRAWS = """
+SELECT c.key || ', ' || d.price_key || ' from ' || d.period_start,
+       'drew ' || trim_scale(d.amount - d.returned) || ', its hold used '
+       || trim_scale(h.used - coalesce(l.amount, 0))
+FROM billing_creditdraw d
+JOIN billing_hold h ON h.id = d.hold_id
+JOIN billing_creditpool p ON p.id = h.pool_id
+JOIN plans_customer c ON c.id = d.customer_id
+LEFT JOIN (SELECT u.customer_id, u.key, sum(e.amount) AS amount
+           FROM billing_ledgertransaction u
+           JOIN billing_ledgertransaction t ON t.corrects_id = u.id
+           JOIN billing_ledgerentry e ON e.transaction_id = t.id
+           JOIN billing_ledgeraccount a ON a.id = e.account_id AND a.kind = 'used'
+           GROUP BY u.customer_id, u.key) AS l
+     ON l.customer_id = d.customer_id AND l.key = 'use:' || p.key || ':' || h.key
+WHERE d.amount - d.returned <> h.used - coalesce(l.amount, 0) ORDER BY d.id
+"""
+
+_PACKS = """
+SELECT s.number,
+       'has packs for ' || trim_scale(coalesce(b.amount, 0)) || ', its purchases cost '
+       || trim_scale(p.amount)
+FROM (SELECT billed_on_id, sum(amount) AS amount FROM billing_creditpurchase
+      WHERE billed_on_id IS NOT NULL GROUP BY billed_on_id) AS p
+JOIN billing_statement s ON s.id = p.billed_on_id
+LEFT JOIN (SELECT statement_id, sum(amount) AS amount FROM billing_statementline
+           WHERE kind = 'credit_pack' GROUP BY statement_id) AS b ON b.statement_id = s.id
+WHERE p.amount <> coalesce(b.amount, 0) ORDER BY s.id
 """

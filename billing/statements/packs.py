@@ -1,7 +1,7 @@
 """Buy the packs that usage beyond an allowance needs, before the statement that bills them."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from billing.credits.buying import ensure_packs
 from billing.statements.build import build
@@ -11,9 +11,13 @@ from plans import rating
 from plans.models import Customer
 from plans.overrides import TermsBook
 
+INSTANT = timedelta(microseconds=1)
 
-def with_packs(loaded: Loaded, *, periods: Sequence[Period], now: datetime) -> Loaded:
-    """Return facts in which the packs that are needed have been bought.
+
+def with_packs(
+    loaded: Loaded, *, periods: Sequence[Period], now: datetime, until: datetime | None = None
+) -> Loaded:
+    """Return facts, with the usage before ``until``, in which the packs needed have been bought.
 
     Without a price that sells packs, nothing is looked at and nothing read again.
     """
@@ -23,11 +27,12 @@ def with_packs(loaded: Loaded, *, periods: Sequence[Period], now: datetime) -> L
     bought = [
         period
         for period in periods
-        if period.id in loaded.facts and _buy(period, loaded=loaded, book=book, now=now)
+        if period.id in loaded.facts
+        and _buy(period, loaded=loaded, book=book, now=min(now, until - INSTANT) if until else now)
     ]
     if not bought:
         return loaded
-    again = load_facts(bought)
+    again = load_facts(bought, usage_until=until)
     return loaded._replace(facts={**loaded.facts, **again.facts})
 
 

@@ -1,11 +1,15 @@
 """Credit on statements, dated: packs, usage in credits, money that pays, late usage, no credit."""
 
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal as D
 
 import pytest
+from django.db import connection
 
 from billing.credits.buying import buy_pack
+from billing.credits.expiring import expire_grants
 from billing.credits.granting import grant_credit, open_pool
+from billing.credits.holding import spend
 from billing.credits.queries import balance_of
 from billing.ledger.checks import check_ledger
 from billing.models import (
@@ -17,11 +21,13 @@ from billing.models import (
     LedgerTransaction,
     UnitOfAccount,
 )
+from billing.statements.sweeping import sweep_credit
 from billing.statements.verify import verify_statements
 from plans.models import CreditPack, CreditUnit, MatrixRate, Price
 from plans.operations.publishing import publish_version
 from plans.operations.versions import add_price, create_plan, start_version
 from tests.fixtures.world import EVER, at
+from usage.operations.rollup import roll_up
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -44,10 +50,10 @@ def remaining(customer):
     return [grant.remaining for grant in grants]
 
 
-def tokn_plan(world, *, beyond=None, packs=True):
+def tokn_plan(world, *, beyond=None, packs=True, aggregation="sum"):
     unit = CreditUnit.objects.create(code="TOKN", name="Tokens of credit")
     meter = world.meter(
-        "tokens", aggregation="sum", value_property="n", dimensions=["model"], unit="tokens"
+        "tokens", aggregation=aggregation, value_property="n", dimensions=["model"], unit="tokens"
     )
     price = {
         "key": "usage", "name": "usage drawn from credits", "model": "matrix", "meter": meter,
@@ -252,3 +258,105 @@ def test_more_packs_than_the_plan_sells_park_the_customer(world):
     assert statement.parked_code == "packs_exhausted"
     assert "2 packs are needed, and the plan sells at most 1" in statement.parked_reason
     assert not CreditPurchase.objects.filter(customer=customer).exists()
+
+
+def test_sweeps_draw_as_usage_comes_and_the_statement_draws_only_the_rest(world):
+    customer = subscribed(world, tokn_plan(world, beyond=D("0.01")))
+    buy_pack(customer=customer, pack_key="p1000", now=at(2026, 9, 3), key="one")
+    world.use("acme", "tokens", time=at(2026, 9, 10), n=200_000, model="any")
+    assert sweep(at(2026, 9, 10, 1)) == 1
+    assert remaining(customer) == [D(800)]
+    assert sweep(at(2026, 9, 10, 2)) == 0
+    world.use("acme", "tokens", time=at(2026, 9, 11), n=100_000, model="any")
+    sweep(at(2026, 9, 11, 1))
+    assert remaining(customer) == [D(700)]
+    world.use("acme", "tokens", time=at(2026, 9, 20), n=60_500, model="any")
+    world.close(now=CLOSED)
+    [statement] = world.statements()
+    assert world.lines(statement)[1] == ("usage drawn from credits", D(361), D(0))
+    drawn = CreditDraw.objects.order_by("pk").values_list("amount", "statement")
+    assert list(drawn) == [(D(200), None), (D(100), None), (D(61), statement.pk)]
+    assert remaining(customer) == [D(639)]
+    proven()
+
+
+def sweep(now):
+    before = CreditDraw.objects.count()
+    roll_up(now=now)
+    assert sweep_credit(now=now) is not None
+    return CreditDraw.objects.count() - before
+
+
+def test_what_was_used_in_time_is_drawn_before_credit_expires(world):
+    customer = subscribed(world, tokn_plan(world, beyond=D("0.01")))
+    buy_pack(customer=customer, pack_key="p1000", now=at(2026, 9, 3), key="one")
+    grant = CreditGrant.objects.get()
+    pool = grant.pool
+    grant_credit(
+        pool=pool, key="soon", source="promotion", amount=D(300), effective_at=SEPTEMBER,
+        expires_at=at(2026, 9, 15), now=SEPTEMBER,
+    )  # fmt: skip
+    world.use("acme", "tokens", time=at(2026, 9, 14), n=120_000, model="any")
+    world.use("acme", "tokens", time=at(2026, 9, 16), n=50_000, model="any")
+    roll_up(now=at(2026, 9, 16))
+    assert expire_grants(now=at(2026, 9, 16)) == 1
+    assert remaining(customer) == [D(1000), D(0)]
+    assert accounts(customer)["expired TOKN"] == D(-180)
+    world.close(now=CLOSED)
+    assert remaining(customer) == [D(950), D(0)]
+    proven()
+
+
+def test_what_was_drawn_and_is_not_owed_in_the_end_returns(world):
+    customer = subscribed(world, tokn_plan(world, aggregation="latest"))
+    buy_pack(customer=customer, pack_key="p1000", now=at(2026, 9, 3), key="one")
+    world.use("acme", "tokens", time=at(2026, 9, 10), n=400_000, model="any")
+    sweep(at(2026, 9, 10, 1))
+    assert remaining(customer) == [D(600)]
+    world.use("acme", "tokens", time=at(2026, 9, 12), n=250_000, model="any")
+    sweep(at(2026, 9, 12, 1))
+    assert remaining(customer) == [D(600)]
+    world.close(now=CLOSED)
+    [statement] = world.statements()
+    assert world.lines(statement)[1:] == [
+        ("usage drawn from credits", D(250), D(0)),
+        ("Credit given back", D(1), D(0)),
+    ]
+    assert remaining(customer) == [D(750)]
+    assert accounts(customer)["revenue USD"] == D("-2.50")
+    proven()
+
+
+def test_sweeps_at_once_draw_once(world):
+    customer = subscribed(world, tokn_plan(world))
+    buy_pack(customer=customer, pack_key="p1000", now=at(2026, 9, 3), key="one")
+    world.use("acme", "tokens", time=at(2026, 9, 10), n=400_000, model="any")
+    roll_up(now=at(2026, 9, 10, 1))
+
+    def run(_):
+        try:
+            return sweep_credit(now=at(2026, 9, 10, 1))
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(run, range(8)))
+    assert [draw.amount for draw in CreditDraw.objects.all()] == [D(400)]
+    assert remaining(customer) == [D(600)]
+    proven()
+
+
+def test_a_draft_whose_credit_moved_is_built_again_before_it_is_finalised(world):
+    customer = subscribed(world, tokn_plan(world, beyond=D("0.01")))
+    buy_pack(customer=customer, pack_key="p1000", now=at(2026, 9, 3), key="one")
+    world.use("acme", "tokens", time=at(2026, 9, 10), n=400_000, model="any")
+    world.close(now=at(2026, 10, 1, 3))
+    [statement] = world.statements()
+    assert (statement.status, statement.total) == ("draft", D(10))
+    pool = CreditPool.objects.get()
+    spend(pool_id=pool.pk, key="elsewhere", amount=D(700), now=at(2026, 10, 1, 4))
+    world.close(now=CLOSED)
+    [statement] = world.statements()
+    assert (statement.status, statement.total) == ("finalised", D(11))
+    assert remaining(customer) == [D(0)]
+    proven()
