@@ -15,7 +15,7 @@ from django.db.models import Q
 
 from billing import tasks as billing_tasks
 from billing.models import Statement, StatementLine
-from config.systems import outcomes
+from config.systems import credit, outcomes
 from config.systems.compare import BilledLine, BilledStatement, differences
 from config.systems.waiting import Subject, SystemsStuck, wait_until
 from plans.catalogue.load import load
@@ -83,6 +83,7 @@ def _subscribe(system: System, *, run: str, now: datetime) -> Subject:
     for name in system.workspaces:
         create_workspace(customer=customer, key=_key(customer.key, name), name=f"Team {name}")
     _on_plan(system, customer, first=0, months=system.months_at_first, now=now)
+    credit.buy(system, customer=customer)
     return Subject(system, customer)
 
 
@@ -168,13 +169,16 @@ def _close(subjects: Sequence[Subject], *, run: str, months: Sequence[int]) -> N
 
 def _outcome(subject: Subject) -> Outcome:
     system, customer = subject
-    rows = Statement.objects.filter(customer=customer).order_by("period_start")
+    rows = list(Statement.objects.filter(customer=customer).order_by("period_start"))
     statements = [_billed(row, customer=customer) for row in rows]
     return Outcome(
         system=system,
         totals=tuple(statement.total for statement in statements),
         currency=customer.currency,
-        differences=differences(statements, system.expected, features=system.features),
+        differences=[
+            *differences(statements, system.expected, features=system.features),
+            *credit.differences(credit.drawn_by(rows), system.expected),
+        ],
     )
 
 
