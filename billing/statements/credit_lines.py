@@ -195,7 +195,9 @@ def _paid_in_credits(line: Line, charge: Charge, *, price: rating.Price, paying:
             f" {line.end:%Y-%m-%d %H:%M} UTC, or agree what credits beyond it cost."
         )
     amount = rating.round_money(paid.short * (beyond or _ZERO), currency=paying.currency)
-    part = CreditPart(uses=paid.uses, unit=unit, short=paid.short, beyond_amount=beyond)
+    part = CreditPart(
+        uses=paid.uses, unit=unit, metered=price.unit, short=paid.short, beyond_amount=beyond
+    )
     return _with_credit(line, part, amount=amount)
 
 
