@@ -74,7 +74,7 @@ ENTRIES = (
     Entry(
         name="Draw credit",
         task="billing.tasks.draw_credit",
-        description="Draws the credit that usage has come to, so that balances lag little.",
+        description="Grants what plans allot each period, and draws the credit that is used.",
         every_minutes=10,
     ),
     Entry(

@@ -14,6 +14,7 @@ from billing import runs
 from billing.alerts import sending
 from billing.alerts.noticing import alert_spend, customers_to_look_at, forget_days
 from billing.alerts.sending import customers_to_tell
+from billing.credits.allotting import allot_credit
 from billing.credits.expiring import expire_grants
 from billing.credits.holding import expire_holds
 from billing.credits.prepaid import grant_prepaid
@@ -147,8 +148,9 @@ def expire_credit() -> None:
 
 @shared_task
 def draw_credit() -> None:
-    """Draw the credit that usage has come to since it was last looked at."""
+    """Grant what plans allot, and draw what usage has come to since it was last looked at."""
     now, after = timezone.now(), 0
+    allot_credit(now=now)
     while (last := sweep_credit(now=now, after=after)) is not None:
         after = last
 

@@ -20,7 +20,7 @@ def backwards(apps: Any, _schema_editor: Any) -> None:
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("billing", "0021_credit_statements"), ('usage', '0009_job_holds'),
+        ("billing", "0022_draw_credit_schedule"), ('usage', '0009_job_holds'),
     ]
 
     operations = [

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from billing.statements.credit_lines import ADJUSTMENT
+from billing.statements.credit_lines import ADJUSTMENT, CREDIT
+from billing.statements.credit_words import use_unit, written
 from billing.statements.values import Line
 from billing.statements.words import exact_amount, line_in_words
 from billing.wording import Money, Quantity, Span
@@ -78,8 +79,8 @@ class PartRow:
     label: str
     quantity: Quantity | None
     rate: str
-    flat: Money | None
-    amount: Money
+    flat: Money | Quantity | None
+    amount: Money | Quantity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +90,7 @@ class ChangeRow:
     kind: str
     label: str
     quantity: Quantity | None
-    amount: Money | None
+    amount: Money | Quantity | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +101,15 @@ class ShareRow:
     name: str
     quantity: Quantity
     share: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UseRow:
+    """What one grant paid of one charge: both by name, and the amount in words."""
+
+    grant: str
+    charge: str
+    amount: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +144,8 @@ class ExplainedLine:
     origin_number: str
     billed: Money | None
     rated: Money | None
+    uses: tuple[UseRow, ...] = ()
+    credit_unit: str = ""
 
     @property
     def is_adjustment(self) -> bool:
@@ -184,6 +196,7 @@ def explained(
 ) -> ExplainedLine:
     """Return a line as plain values. Raises KeyError where ``names`` lacks its plan or meter."""
     why = line.explanation
+    credit = why.credit.unit if why.credit else ""
     meter = names.meters[line.meter] if line.meter else None
     return ExplainedLine(
         position=position,
@@ -192,12 +205,22 @@ def explained(
         span=Span(line.start, line.end, zone),
         unit=line.unit,
         quantity=Quantity(line.quantity, line.unit),
-        metered=Quantity(line.usage_quantity, line.unit),
+        metered=Quantity(line.usage_quantity, _metered_unit(line, meter)),
         amount=Money(line.amount, currency),
-        exact=Money(exact_amount(line), currency),
+        exact=Money(line.amount if why.credit else exact_amount(line), currency),
         words=line_in_words(line, currency=currency, zone=zone),
-        parts=tuple(_part_row(part, unit=line.unit, currency=currency) for part in why.parts),
-        changes=tuple(_changes(why.adjustments, unit=line.unit, currency=currency)),
+        parts=tuple(
+            _part_row(part, unit=_metered_unit(line, meter), currency=currency, credit=credit)
+            for part in why.parts
+        ),
+        changes=tuple(
+            _changes(
+                why.adjustments,
+                unit=_metered_unit(line, meter),
+                currency=currency,
+                credit=credit,
+            )
+        ),
         shares=share_rows(why.workspaces, meter=meter, workspaces=names.workspaces),
         cells=why.cells,
         meter=meter,
@@ -210,7 +233,25 @@ def explained(
         origin_number=why.origin_number,
         billed=_money(why.billed, currency),
         rated=_money(why.rated, currency),
+        uses=tuple(_use_rows(line, currency=currency)),
+        credit_unit=credit,
     )
+
+
+def _metered_unit(line: Line, meter: MeterRef | None) -> str:
+    """Return the unit of what was metered: of a line in credits its own unit is the credit."""
+    in_credit = line.explanation.credit is not None and meter is not None
+    return meter.unit if in_credit and meter else line.unit
+
+
+def _use_rows(line: Line, *, currency: str) -> Iterator[UseRow]:
+    part = line.explanation.credit
+    unit = use_unit(line, currency=currency)
+    for use in part.uses if part else ():
+        if use.amount:
+            amount = written(use.amount, unit=unit, currency=currency)
+            charge = use.price_key if line.kind == CREDIT else line.description
+            yield UseRow(grant=use.name, charge=charge, amount=amount)
 
 
 def share_rows(
@@ -239,24 +280,30 @@ def cell_words(cell: tuple[str, ...], *, meter: MeterRef | None) -> str:
     return ", ".join(f"{name} {value or '(none)'}".strip() for name, value in pairs)
 
 
-def _part_row(part: Part, *, unit: str, currency: str) -> PartRow:
+def _amount(amount: Decimal, *, currency: str, credit: str) -> Money | Quantity:
+    return Quantity(amount, credit) if credit else Money(amount, currency)
+
+
+def _part_row(part: Part, *, unit: str, currency: str, credit: str) -> PartRow:
     priced = part.unit_amount is not None
     return PartRow(
         label=part.label[:1].upper() + part.label[1:],
         quantity=Quantity(part.quantity) if priced else None,
-        rate=_rate(part, unit=unit, currency=currency),
-        flat=Money(part.flat_amount, currency) if part.flat_amount else None,
-        amount=Money(part.amount, currency),
+        rate=_rate(part, unit=unit, currency=currency, credit=credit),
+        flat=_amount(part.flat_amount, currency=currency, credit=credit)
+        if part.flat_amount
+        else None,
+        amount=_amount(part.amount, currency=currency, credit=credit),
     )
 
 
-def _rate(part: Part, *, unit: str, currency: str) -> str:
+def _rate(part: Part, *, unit: str, currency: str, credit: str) -> str:
     if part.unit_amount is None:
         return ""
     percent = f"{Quantity(part.unit_amount)}%"
     if part.unit_size == HUNDRED and part.label.startswith(percent):
         return percent
-    amount = str(Money(part.unit_amount, currency))
+    amount = str(_amount(part.unit_amount, currency=currency, credit=credit))
     if part.unit_size == ONE:
         return amount
     if part.label.endswith(" days"):
@@ -264,14 +311,18 @@ def _rate(part: Part, *, unit: str, currency: str) -> str:
     return f"{amount} per {Quantity(part.unit_size, unit)}"
 
 
-def _changes(changes: Iterable[Adjustment], *, unit: str, currency: str) -> Iterator[ChangeRow]:
+def _changes(
+    changes: Iterable[Adjustment], *, unit: str, currency: str, credit: str
+) -> Iterator[ChangeRow]:
     for change in changes:
         quantity = change.quantity
         yield ChangeRow(
             kind=change.kind,
             label=_CHANGES[change.kind],
             quantity=Quantity(quantity, unit) if quantity is not None else None,
-            amount=_money(change.amount, currency),
+            amount=None
+            if change.amount is None
+            else _amount(change.amount, currency=currency, credit=credit),
         )
 
 

@@ -6,22 +6,26 @@ earlier periods, then the lines of commitments, and last what credit pays; see `
 and ``credit_lines``.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from msgspec import UNSET
-from msgspec.structs import replace as with_fields
 
 from billing.statements.commitment_lines import Commitments
+from billing.statements.correcting import (
+    LineKey,
+    billed_key,
+    correction,
+    line_key,
+    without_packs,
+)
+from billing.statements.counted import counted
 from billing.statements.credit_lines import (
     ADJUSTMENT,
     CHARGE,
-    CREDIT_PACK,
     Paying,
     Purse,
     changes,
@@ -45,7 +49,6 @@ from billing.statements.values import (
 )
 from plans import rating
 from plans.rating.agreed import with_agreed
-from plans.rating.prices import RATED
 
 LINES_MAX = 10_000
 QUANTITY_DECIMALS = 12
@@ -56,8 +59,6 @@ _ZERO = Decimal(0)
 _LAST_DECIMAL = Decimal(1).scaleb(-QUANTITY_DECIMALS)
 
 _NOTHING_AGREED: Final[Mapping[int, rating.Price]] = MappingProxyType({})
-
-LineKey = tuple[int, str, str, datetime]
 
 
 class TooManyLines(rating.RatingError):
@@ -172,55 +173,9 @@ def _priced_lines(each: Held, *, facts: Facts, by: PricedBy, paying: Paying) -> 
             rated = rating.rate(price, value, currency=facts.currency, share=share)
             yield from _lines(rated, standing, usage, segment=segment, phase=phase)
             continue
-        counted = _counted(price, value, currency=facts.currency, share=share)
-        for line in _lines(counted, standing, usage, segment=segment, phase=phase):
+        found = counted(price, value, currency=facts.currency, share=share)
+        for line in _lines(found, standing, usage, segment=segment, phase=phase):
             yield paid_line(line, price=price, paying=paying)
-
-
-def _counted(
-    price: rating.Price, usage: rating.Usage, *, currency: str, share: Fraction
-) -> tuple[rating.RatedLine, ...]:
-    """Return one line for a price in credits, or in packs: what it comes to is its quantity."""
-    if price.credit is None:
-        rated = rating.rate(replace(price, overage=RATED), usage, currency=currency, share=share)
-        quantity = sum((line.quantity for line in rated if line.usage_quantity), _ZERO)
-        return _together(rated, price, quantity=quantity, unit=price.unit, parts=())
-    rated = rating.rate(price, usage, currency=currency, share=share)
-    used = sum((line.amount for line in rated), _ZERO)
-    parts = tuple(part for line in rated for part in _labelled(line, alone=len(rated) == 1))
-    return _together(rated, price, quantity=used, unit=price.credit.code, parts=parts)
-
-
-def _labelled(line: rating.RatedLine, *, alone: bool) -> tuple[rating.Part, ...]:
-    """Return a line's parts, named after the line where it stands with others."""
-    if alone:
-        return line.parts
-    return tuple(replace(part, label=f"{line.label}, {part.label}") for part in line.parts)
-
-
-def _together(
-    rated: Sequence[rating.RatedLine],
-    price: rating.Price,
-    *,
-    quantity: Decimal,
-    unit: str,
-    parts: tuple[rating.Part, ...],
-) -> tuple[rating.RatedLine, ...]:
-    if not rated:
-        return ()
-    return (
-        rating.RatedLine(
-            key="",
-            label=price.name,
-            usage_quantity=sum((line.usage_quantity for line in rated), _ZERO),
-            quantity=quantity,
-            unit=unit,
-            parts=parts,
-            adjustments=tuple(change for line in rated for change in line.adjustments),
-            exact_amount=_ZERO,
-            amount=_ZERO,
-        ),
-    )
 
 
 def _phase(terms: rating.Terms, key: str) -> rating.Phase:
@@ -351,19 +306,19 @@ def _late_lines(
     late: LatePeriod, commitments: Commitments, *, facts: Facts, by: PricedBy, paying: Paying
 ) -> Iterator[Line]:
     """Return what a finalised period comes to now, minus what was billed for it."""
-    billed = {_billed_key(row): row for row in late.billed}
+    billed = {billed_key(row): row for row in late.billed}
     paying = paying._replace(origin=late.origin)
     lines = _segment_lines(late.segments, facts=facts, by=by, paying=paying)
-    rated = {_line_key(line): _without_packs(line) for line in lines}
+    rated = {line_key(line): without_packs(line) for line in lines}
     between = _between(late, rated, billed=billed, facts=facts, by=by)
     for key, listed in rated.items():
         before = billed.get(key)
         line = commitments.again(listed, before, origin=late.origin)
         if key in between:
             for step, since in in_two_steps(line, between=between[key], before=before):
-                yield _correction(step, before=since, number=late.number, origin=late.origin)
+                yield correction(step, before=since, number=late.number, origin=late.origin)
         elif line.amount != (before.amount if before else _ZERO) or changes(line):
-            yield _correction(line, before=before, number=late.number, origin=late.origin)
+            yield correction(line, before=before, number=late.number, origin=late.origin)
     for key, before in billed.items():
         if key not in rated and before.amount:
             withdrawal = _withdrawal(before, late=late, by=by)
@@ -385,60 +340,13 @@ def _between(
     segments = with_reversals_as_billed(late.segments, contract_lines=contract_lines, billed=billed)
     no_credit = Paying(Purse(UNSET), facts.currency, strict=False)
     lines = _segment_lines(segments, facts=facts, by=by, paying=no_credit)
-    again = {_line_key(line): line for line in lines}
-    return {_line_key(line): again[_line_key(line)] for line in contract_lines}
+    again = {line_key(line): line for line in lines}
+    return {line_key(line): again[line_key(line)] for line in contract_lines}
 
 
 def _is_of_contract(line: Line, by: PricedBy) -> bool:
     agreed = line.explanation.agreed
     return agreed is not None and bool(by.agreed[agreed].contract)
-
-
-def _without_packs(line: Line) -> Line:
-    """Return a line of packs as late usage leaves it: it draws on them, and buys none."""
-    if line.kind != CREDIT_PACK:
-        return line
-    return with_fields(line, quantity=_ZERO, amount=_ZERO)
-
-
-def _line_key(line: Line) -> LineKey:
-    return (line.version, line.price_key, line.line_key, line.start)
-
-
-def _billed_key(row: Billed) -> LineKey:
-    return (row.version, row.price_key, row.line_key, row.start)
-
-
-def _correction(line: Line, *, before: Billed | None, number: str, origin: int) -> Line:
-    billed = before.amount if before else _ZERO
-    return Line(
-        kind=ADJUSTMENT,
-        origin=origin,
-        version=line.version,
-        meter=line.meter,
-        price_key=line.price_key,
-        line_key=line.line_key,
-        description=line.description,
-        start=line.start,
-        end=line.end,
-        unit=line.unit,
-        usage_quantity=line.usage_quantity - (before.usage_quantity if before else _ZERO),
-        quantity=line.quantity - (before.quantity if before else _ZERO),
-        amount=line.amount - billed,
-        explanation=Explanation(
-            parts=line.explanation.parts,
-            adjustments=line.explanation.adjustments,
-            workspaces=line.explanation.workspaces,
-            cells=line.explanation.cells,
-            origin_number=number,
-            billed=billed,
-            rated=line.amount,
-            phase=line.explanation.phase,
-            agreed=line.explanation.agreed,
-            commitment=line.explanation.commitment,
-            credit=line.explanation.credit,
-        ),
-    )
 
 
 def _withdrawal(before: Billed, *, late: LatePeriod, by: PricedBy) -> Line:

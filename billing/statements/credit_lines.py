@@ -195,7 +195,9 @@ def _paid_in_credits(line: Line, charge: Charge, *, price: rating.Price, paying:
             f" {line.end:%Y-%m-%d %H:%M} UTC, or agree what credits beyond it cost."
         )
     amount = rating.round_money(paid.short * (beyond or _ZERO), currency=paying.currency)
-    part = CreditPart(uses=paid.uses, unit=unit, short=paid.short, beyond_amount=beyond)
+    part = CreditPart(
+        uses=paid.uses, unit=unit, metered=price.unit, short=paid.short, beyond_amount=beyond
+    )
     return _with_credit(line, part, amount=amount)
 
 
@@ -239,6 +241,7 @@ def _with_credit(line: Line, part: CreditPart, *, amount: Decimal) -> Line:
 
 def purchase_lines(facts: Facts, *, purse: Purse) -> list[Line]:
     """Return a line for each pack that was bought in the period, in the order of time."""
+    bought = purse.purchases_for("")
     return [
         Line(
             kind=CREDIT_PACK,
@@ -246,7 +249,7 @@ def purchase_lines(facts: Facts, *, purse: Purse) -> list[Line]:
             version=one.version,
             meter=None,
             price_key=one.pack_key,
-            line_key=f"bought-{one.id}",
+            line_key=_nth(one, of=bought),
             description=one.name,
             start=one.bought_at,
             end=facts.end,
@@ -256,8 +259,15 @@ def purchase_lines(facts: Facts, *, purse: Purse) -> list[Line]:
             amount=one.amount,
             explanation=Explanation(),
         )
-        for one in purse.purchases_for("")
+        for one in bought
     ]
+
+
+def _nth(one: Purchase, *, of: Sequence[Purchase]) -> str:
+    """Return the line's key among those of the same pack: nothing for the first of them."""
+    same = [each.id for each in of if each.pack_key == one.pack_key]
+    place = same.index(one.id) + 1
+    return "" if place == 1 else str(place)
 
 
 def credit_lines(lines: Sequence[Line], *, facts: Facts, purse: Purse) -> list[Line]:

@@ -95,13 +95,15 @@ class CreditUse(msgspec.Struct, frozen=True, array_like=True):
 class CreditPart(msgspec.Struct, frozen=True, omit_defaults=True):
     """What credit has to do with a line.
 
-    ``unit`` is the unit of the line's quantity where that is credit. ``short`` is what the pools
+    ``unit`` is the unit of the line's quantity where that is credit, and ``metered`` that of the
+    usage. ``short`` is what the pools
     lacked, and ``beyond_amount`` what each such credit costs. Of packs, ``pack_size`` units are in
     each and ``needed`` are yet to be bought; ``beyond_allowance`` is what they pay for.
     """
 
     uses: tuple[CreditUse, ...] = ()
     unit: str = ""
+    metered: str = ""
     short: Decimal = Decimal(0)
     beyond_amount: Decimal | None = None
     pack_size: Decimal | None = None

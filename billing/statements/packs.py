@@ -19,20 +19,26 @@ def with_packs(
 ) -> Loaded:
     """Return facts, with the usage before ``until``, in which the packs needed have been bought.
 
-    Without a price that sells packs, nothing is looked at and nothing read again.
+    Without a price that sells packs, nothing is looked at and nothing read again. A customer's
+    periods are served in their order, so that a later one finds what an earlier one bought.
     """
     book = TermsBook(loaded.terms, loaded.agreed)
     if not _sells_packs(book):
         return loaded
-    bought = [
-        period
-        for period in periods
-        if period.id in loaded.facts
-        and _buy(period, loaded=loaded, book=book, now=min(now, until - INSTANT) if until else now)
-    ]
-    if not bought:
+    if until is not None:
+        now = min(now, until - INSTANT)
+    moved = set[int]()
+    for period in sorted(periods, key=lambda each: each.start):
+        if period.id not in loaded.facts:
+            continue
+        seen = load_facts([period], usage_until=until) if period.customer_id in moved else loaded
+        if _buy(period, loaded=seen, book=book, now=now):
+            moved.add(period.customer_id)
+    if not moved:
         return loaded
-    again = load_facts(bought, usage_until=until)
+    again = load_facts(
+        [period for period in periods if period.customer_id in moved], usage_until=until
+    )
     return loaded._replace(facts={**loaded.facts, **again.facts})
 
 

@@ -3,9 +3,10 @@
 from decimal import Decimal
 
 from billing.statements.commitment_lines import COMMITMENT
-from billing.statements.credit_lines import ADJUSTMENT
+from billing.statements.credit_lines import ADJUSTMENT, CREDIT, CREDIT_PACK
+from billing.statements.credit_words import credit_in_words
 from billing.statements.values import Line
-from billing.wording import Money, Span
+from billing.wording import Money, Quantity, Span
 from plans import rating
 from plans.rating.money import minus, total
 
@@ -18,24 +19,43 @@ def exact_amount(line: Line) -> Decimal:
 
 def line_in_words(line: Line, *, currency: str, zone: str) -> str:
     """Say how a line's amount came about; ``zone`` is that in which its time is written."""
+    paid = credit_in_words(line, currency=currency)
     if line.kind == ADJUSTMENT:
-        return _correction_in_words(line, currency=currency, zone=zone)
+        said = _correction_in_words(line, currency=currency, zone=zone)
+        return f"{said}; {paid}" if paid else said
     if line.kind == COMMITMENT:
         return _commitment_in_words(line, currency=currency, zone=zone)
-    return rating.in_words(_as_rated(line), currency=currency)
+    part = line.explanation.credit
+    if part is not None and part.unit:
+        credit = rating.CreditUnit(part.unit)
+        said = rating.in_words(_as_rated(line, amount=line.quantity), currency=credit)
+    elif part is not None and part.pack_size is not None:
+        said = _packs_in_words(line, size=part.pack_size, beyond=part.beyond_allowance)
+    elif line.kind in (CREDIT, CREDIT_PACK):
+        said = f"{line.description}: {Money(line.amount, currency)}"
+    else:
+        said = rating.in_words(_as_rated(line, amount=line.amount), currency=currency)
+    return f"{said}: {paid}" if paid else said
 
 
-def _as_rated(line: Line) -> rating.RatedLine:
+def _packs_in_words(line: Line, *, size: Decimal, beyond: Decimal) -> str:
+    used, over = Quantity(line.usage_quantity, line.unit), Quantity(beyond, line.unit)
+    packs = "pack" if line.quantity == 1 else "packs"
+    bought = f"{Quantity(line.quantity)} {packs} of {Quantity(size, line.unit)} bought"
+    return f"{used}, {over} of them beyond what is included, {bought}"
+
+
+def _as_rated(line: Line, *, amount: Decimal) -> rating.RatedLine:
     return rating.RatedLine(
         key=line.line_key,
         label=line.description,
         usage_quantity=line.usage_quantity,
         quantity=line.quantity,
-        unit=line.unit,
+        unit=line.unit if line.explanation.credit is None else line.explanation.credit.metered,
         parts=line.explanation.parts,
         adjustments=line.explanation.adjustments,
         exact_amount=exact_amount(line),
-        amount=line.amount,
+        amount=amount,
     )
 
 

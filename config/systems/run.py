@@ -15,7 +15,7 @@ from django.db.models import Q
 
 from billing import tasks as billing_tasks
 from billing.models import Statement, StatementLine
-from config.systems import jobs, outcomes
+from config.systems import credit, jobs, outcomes
 from config.systems.commitments import (
     clock_of,
     close_by_clock,
@@ -93,6 +93,7 @@ def _subscribe(system: System, *, run: str, now: datetime) -> Subject:
     if system.commitment is not None:
         commit(system.commitment, customer=customer, start=system.month, now=now)
     _on_plan(system, customer, first=0, months=system.months_at_first, now=now)
+    credit.buy(system, customer=customer)
     return Subject(system, customer)
 
 
@@ -195,7 +196,7 @@ def _close_months(ids: list[int], *, wanted: int, run: str) -> None:
 
 def _outcome(subject: Subject, *, wrong: Mapping[str, list[str]]) -> Outcome:
     system, customer = subject
-    rows = Statement.objects.filter(customer=customer).order_by("period_start")
+    rows = list(Statement.objects.filter(customer=customer).order_by("period_start"))
     statements = [_billed(row, customer=customer) for row in rows]
     return Outcome(
         system=system,
@@ -205,6 +206,7 @@ def _outcome(subject: Subject, *, wrong: Mapping[str, list[str]]) -> Outcome:
             *wrong.get(system.system, ()),
             *differences(statements, system.expected, features=system.features),
             *lapsed_differences(system, customer),
+            *credit.differences(credit.drawn_by(rows), system.expected),
         ],
     )
 

@@ -49,11 +49,27 @@ class ExpectedLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     workspaces: dict[str, Decimal] = {}
 
 
+class ExpectedCredit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a statement's usage drew, and what it left in what was bought, by the packs' keys."""
+
+    used: Decimal
+    left: dict[str, Decimal]
+
+
 class ExpectedStatement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The statement of one month."""
+    """The statement of one month; ``credit`` is compared where it is stated."""
 
     total: Decimal
     lines: tuple[ExpectedLine, ...]
+    credit: ExpectedCredit | None = None
+
+
+class Bought(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A pack of the plan that the customer buys at a time."""
+
+    pack: str
+    time: datetime
+    quantity: int = 1
 
 
 class Committed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -173,6 +189,7 @@ class System(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     contracts: tuple[Contract, ...] = ()
     outcomes: tuple[Claims, ...] = ()
     jobs: tuple[JobStep, ...] = ()
+    bought: tuple[Bought, ...] = ()
 
     @property
     def months_at_first(self) -> int:

@@ -6,6 +6,7 @@ from decimal import Decimal as D
 import pytest
 from django.db import connection
 
+from billing.credits.allotting import allot_credit
 from billing.credits.buying import buy_pack
 from billing.credits.expiring import expire_grants
 from billing.credits.granting import grant_credit, open_pool
@@ -21,9 +22,10 @@ from billing.models import (
     LedgerTransaction,
     UnitOfAccount,
 )
+from billing.queries.pages import explained_line
 from billing.statements.sweeping import sweep_credit
 from billing.statements.verify import verify_statements
-from plans.models import CreditPack, CreditUnit, MatrixRate, Price
+from plans.models import CreditAllotment, CreditPack, CreditUnit, MatrixRate, Price
 from plans.operations.publishing import publish_version
 from plans.operations.versions import add_price, create_plan, start_version
 from tests.fixtures.world import EVER, at
@@ -119,6 +121,16 @@ def test_s03_packs_are_bought_and_usage_draws_on_them(world):
     assert (draw.price_key, draw.amount, draw.statement) == ("usage", D(10250), statement)
     slices = draw.hold.slices.order_by("position").values_list("grant__purchase__name", "amount")
     assert list(slices) == [("credit pack 1,000", D(1000)), ("credit pack 10,000", D(9250))]
+    used = explained_line(statement=statement, position=3)
+    assert used.words == (
+        "6,950,000 tokens: 1,200,000 at 5 per 1,000 + 3,000,000 at 0.5 per 1,000"
+        " + 2,750,000 at 1 per 1,000 = 10,250 TOKN: 1,000 TOKN from credit pack 1,000,"
+        " 9,250 TOKN from credit pack 10,000"
+    )
+    assert str(used.parts[0].amount) == "6,000 TOKN"
+    assert [(use.grant, use.amount) for use in used.uses] == [
+        ("credit pack 1,000", "1,000 TOKN"), ("credit pack 10,000", "9,250 TOKN"),
+    ]  # fmt: skip
     assert accounts(customer) == {
         "credit TOKN": D(-750), "issued TOKN": D(11000), "used TOKN": D(-10250),
         "receivable USD": D(100), "revenue USD": D("-93.25"), "deferred USD": D("-6.75"),
@@ -195,6 +207,8 @@ def test_money_pays_what_is_due_and_no_more_and_scoped_grants_only_their_meter(w
         ("Paid from Prepaid", D(1), D(-29)),
     ]
     assert statement.total == D(0)
+    paid = explained_line(statement=statement, position=4)
+    assert paid.words == "Paid from Prepaid: -$29.00: $26.00 from Bought, $3.00 from Promotion"
     assert remaining(customer) == [D(2), D(14)]
     assert accounts(customer)["revenue USD"] == D("-19.50")
     proven()
@@ -359,4 +373,59 @@ def test_a_draft_whose_credit_moved_is_built_again_before_it_is_finalised(world)
     [statement] = world.statements()
     assert (statement.status, statement.total) == ("finalised", D(11))
     assert remaining(customer) == [D(0)]
+    proven()
+
+
+def allotting(world, **said):
+    unit = CreditUnit.objects.create(code="TOKN", name="Tokens of credit")
+    meter = world.meter("tokens", aggregation="sum", value_property="n")
+    price = {
+        "key": "usage", "model": "per_unit", "meter": meter, "unit_size": D(1000),
+        "amount": D(1), "credit_unit": unit, "beyond_credit_amount": D("0.01"),
+    }  # fmt: skip
+    given = {"key": "monthly", "name": "Monthly credit", "unit": unit, "amount": D(1000), **said}
+    return plan_with(world, prices=(price,), rows=[CreditAllotment(**given)])
+
+
+def test_each_period_grants_once_and_a_share_of_the_rest_is_carried_on(world):
+    plan = allotting(world, rollover_percent=D(25), rollover_months=1, rollovers=1)
+    customer = world.customer(grace_hours=48)
+    world.subscribe(customer, plan, starts_at=at(2026, 9, 20))
+    assert allot_credit(now=at(2026, 9, 20)) == 1
+    assert allot_credit(now=at(2026, 9, 21)) == 0
+    grant = CreditGrant.objects.get()
+    assert (grant.amount, grant.effective_at, grant.expires_at) == (D(1000), SEPTEMBER, OCTOBER)
+    assert (grant.rollover_most, grant.rollovers_left, grant.source) == (D(250), 1, "plan")
+
+    world.use("acme", "tokens", time=at(2026, 9, 25), n=600_000)
+    roll_up(now=at(2026, 9, 30))
+    assert expire_grants(now=OCTOBER) == 1
+    assert allot_credit(now=OCTOBER) == 1
+    rows = CreditGrant.objects.order_by("pk").values_list("source", "remaining", "expires_at")
+    assert list(rows) == [
+        ("plan", D(0), OCTOBER), ("rollover", D(250), NOVEMBER), ("plan", D(1000), NOVEMBER),
+    ]  # fmt: skip
+    assert accounts(customer)["expired TOKN"] == D(-150)
+    world.close(now=CLOSED)
+    [statement] = world.statements()
+    assert world.lines(statement) == [("Usage", D(600), D(0))]
+    assert [row.remaining for row in CreditGrant.objects.order_by("pk")] == [0, 250, 1000]
+    proven()
+
+
+def test_an_allotment_of_money_pays_only_the_meters_that_it_names(world):
+    jobs, calls = world.meter("jobs"), world.meter("calls")
+    prices = (
+        {"key": "jobs", "model": "per_unit", "meter": jobs, "amount": D(2)},
+        {"key": "calls", "model": "per_unit", "meter": calls, "amount": D(1)},
+    )
+    row = CreditAllotment(key="free", name="Free calls", amount=D(5), meters=["calls"])
+    customer = subscribed(world, plan_with(world, prices=prices, rows=[row]))
+    assert allot_credit(now=at(2026, 9, 2)) == 1
+    world.use("acme", "jobs", time=at(2026, 9, 5), times=3)
+    world.use("acme", "calls", time=at(2026, 9, 5), times=4)
+    world.close(now=CLOSED)
+    [statement] = world.statements()
+    assert world.lines(statement)[2:] == [("Paid from USD", D(1), D(-4))]
+    assert remaining(customer) == [D(1)]
     proven()

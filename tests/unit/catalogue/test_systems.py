@@ -18,6 +18,8 @@ from plans.terms import terms_from
 MONTHS = [date(2026, 2, 1), date(2024, 2, 1), date(2026, 12, 1)]
 # Outcomes are rated with the contracts' fees: tests/unit/rating has them.
 FILES = [path for path in sorted(FOLDER.glob("*.yaml")) if "contracts:" not in path.read_text()]
+WITH_CREDIT = {"s03.yaml", "s07d.yaml"}
+RATED = [path for path in FILES if path.name not in WITH_CREDIT]
 TEMPLATES = FOLDER.parent
 
 
@@ -101,7 +103,7 @@ def statement(plan, used, *, start, end, first):
 
 
 @pytest.mark.parametrize("month", MONTHS, ids=str)
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", RATED, ids=lambda path: path.stem)
 def test_a_system_comes_to_its_statement(path, month):
     system = read_system(path, month=month)
     plan = next(each for each in catalogue_of([system]).plans if each.key == system.plan)
@@ -131,8 +133,9 @@ def test_a_system_comes_to_its_statement(path, month):
 def test_the_nineteen_are_there():
     systems = [read_system(path, month=MONTHS[0]) for path in FILES]
     assert {system.system for system in systems} == {
-        "S01", "S01-package", "S02", "S04", "S04b", "S05", "S06", "S07c", "S09", "S10",
-        "S10-volume", "S11", "S12", "S19", "S20", "S21a", "S21b", "S22", "S23",
+        "S01", "S01-package", "S02", "S03", "S04", "S04b", "S05", "S06", "S07a", "S07b", "S07c",
+        "S07d", "S09", "S10", "S10-volume", "S11", "S12", "S19", "S20", "S21a", "S21b", "S22",
+        "S23", "S24", "S25", "S27", "S28", "S28-completion",
     }  # fmt: skip
     assert all(len(list(events(system))) <= 11_000 for system in systems)
     catalogue = catalogue_of(systems)
