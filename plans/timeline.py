@@ -16,8 +16,10 @@ from django.db.models import Field, ForeignKey, Model, OuterRef, QuerySet, Subqu
 from plans.catalogue.changes import price_parts, version_parts
 from plans.models import (
     Budget,
+    CreditUnit,
     Customer,
     Feature,
+    JobClass,
     Membership,
     Meter,
     Plan,
@@ -223,12 +225,19 @@ def _history(model: Any) -> "QuerySet[Any]":
     return rows
 
 
+def _key_of(model: type[Model]) -> str:
+    key = model._meta.pk
+    assert key is not None, "every model has one"
+    return key.attname
+
+
 def own_rows(model: type[Model], noun: str, *, added: str = "was created") -> Source:
     """Return the source of a model's own history."""
 
     def source(row: Any, until: datetime | None) -> list[Entry]:
         title = _titled(noun, added=added)
-        return entries_of(_history(model).filter(id=row.pk), until=until, title=title)
+        own = _history(model).filter(**{_key_of(model): row.pk})
+        return entries_of(own, until=until, title=title)
 
     return source
 
@@ -301,6 +310,8 @@ SOURCES.update(
         Customer: [_customer],
         Meter: [own_rows(Meter, "The meter")],
         Feature: [own_rows(Feature, "The feature")],
+        CreditUnit: [own_rows(CreditUnit, "The credit")],
+        JobClass: [own_rows(JobClass, "The job class")],
         Plan: [own_rows(Plan, "The plan"), _plans_versions],
         PlanVersion: [_version, _reviewed],
     }

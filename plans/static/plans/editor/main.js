@@ -1,7 +1,7 @@
 // The editor of a plan version: it edits the version as a document and lets the server judge it.
 
 import { closeDialog, openDialog, prepareDialogs } from "./dialogs.js";
-import { all, announce, changed, data, element, input, one, post, root, show } from "./dom.js";
+import { all, announce, changed, data, element, input, labelled, one, post, root, show } from "./dom.js";
 import { goToProblem, insist, refresh, schedule, showPreview, showProblems, showQuantities, want } from "./preview.js";
 import {
   addPrice, cards, currency, duplicate, forgetRemoved, isOpen, makeCard, meterOf, moveCard, openCard, readCard,
@@ -321,6 +321,7 @@ const openNamed = () => {
 };
 
 const start = () => {
+  labelled(one("[data-jobs]"));
   write(data.content);
   showCurrency();
   prepareDialogs();
