@@ -80,7 +80,10 @@ def entries_of(
     ``title`` names what was done from the row and whether it is the first of its object. Saves that
     changed nothing, and gave no reason, are left out.
     """
-    before = rows.model.objects.filter(id=OuterRef("id"), history_id__lt=OuterRef("history_id"))
+    key = _key_of(rows.model.instance_type)
+    before = rows.model.objects.filter(
+        **{key: OuterRef(key)}, history_id__lt=OuterRef("history_id")
+    )
     newest = rows.filter(history_date__lte=until) if until else rows
     newest = newest.annotate(
         before_id=Subquery(before.order_by("-history_id").values("history_id")[:1])
