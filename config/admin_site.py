@@ -85,6 +85,8 @@ NAVIGATION: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             ),
             Entry("Meters", "speed", "plans_meter_changelist", "plans.view_meter"),
             Entry("Features", "extension", "plans_feature_changelist", "plans.view_feature"),
+            Entry("Credits", "token", "plans_creditunit_changelist", "plans.view_creditunit"),
+            Entry("Job classes", "category", "plans_jobclass_changelist", "plans.view_jobclass"),
             Entry(
                 "Units of account",
                 "toll",

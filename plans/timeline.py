@@ -16,8 +16,10 @@ from django.db.models import Field, ForeignKey, Model, OuterRef, QuerySet, Subqu
 from plans.catalogue.changes import price_parts, version_parts
 from plans.models import (
     Budget,
+    CreditUnit,
     Customer,
     Feature,
+    JobClass,
     Membership,
     Meter,
     Plan,
@@ -78,7 +80,10 @@ def entries_of(
     ``title`` names what was done from the row and whether it is the first of its object. Saves that
     changed nothing, and gave no reason, are left out.
     """
-    before = rows.model.objects.filter(id=OuterRef("id"), history_id__lt=OuterRef("history_id"))
+    key = _key_of(rows.model.instance_type)
+    before = rows.model.objects.filter(
+        **{key: OuterRef(key)}, history_id__lt=OuterRef("history_id")
+    )
     newest = rows.filter(history_date__lte=until) if until else rows
     newest = newest.annotate(
         before_id=Subquery(before.order_by("-history_id").values("history_id")[:1])
@@ -223,12 +228,19 @@ def _history(model: Any) -> "QuerySet[Any]":
     return rows
 
 
+def _key_of(model: type[Model]) -> str:
+    key = model._meta.pk
+    assert key is not None, "every model has one"
+    return key.attname
+
+
 def own_rows(model: type[Model], noun: str, *, added: str = "was created") -> Source:
     """Return the source of a model's own history."""
 
     def source(row: Any, until: datetime | None) -> list[Entry]:
         title = _titled(noun, added=added)
-        return entries_of(_history(model).filter(id=row.pk), until=until, title=title)
+        own = _history(model).filter(**{_key_of(model): row.pk})
+        return entries_of(own, until=until, title=title)
 
     return source
 
@@ -301,6 +313,8 @@ SOURCES.update(
         Customer: [_customer],
         Meter: [own_rows(Meter, "The meter")],
         Feature: [own_rows(Feature, "The feature")],
+        CreditUnit: [own_rows(CreditUnit, "The credit")],
+        JobClass: [own_rows(JobClass, "The job class")],
         Plan: [own_rows(Plan, "The plan"), _plans_versions],
         PlanVersion: [_version, _reviewed],
     }

@@ -22,6 +22,7 @@ from plans.catalogue.editing import (
     revision_of,
     save_typed,
 )
+from plans.catalogue.granted import granted_words
 from plans.catalogue.load import stored_now
 from plans.catalogue.typed import number_typed
 from plans.errors import OperationError, Problem
@@ -79,6 +80,7 @@ class EditorPages:
             "preview": _preview(read_typed(content, stored=stored), content),
             "meters": [_meter(meter) for meter in stored.meters.values()],
             "plans": _plans_named(version),
+            "credits": list(stored.credit_units),
             "urls": {
                 **{name: self._address(name, version) for name in ("preview", "save")},
                 "table": reverse("admin:plans_planversion_table", args=[version.pk, "KEY"]),
@@ -93,6 +95,7 @@ class EditorPages:
             "editor": data,
             "fields": editor_fields,
             "currencies": sorted(CURRENCIES),
+            "credit_units": list(stored.credit_units.values()),
             "features": list(Feature.objects.order_by("name")),
             "aggregations": Aggregation.choices,
             "can_edit": can_edit,
@@ -192,6 +195,7 @@ def _preview(read: Typed, content: Mapping[str, Any], *, places: Any = ()) -> di
             for place, price in enumerate(read.prices)
             if price is not None and place in asked
         ],
+        "granted": granted_words(read)._asdict(),
     }
 
 

@@ -9,8 +9,10 @@ from typing import Any, Final, Literal
 
 from plans.catalogue.schema import COMMON, METERED, MODELS
 from plans.models.grants import LimitKind
+from plans.models.job_terms import JobTerms
 from plans.models.prices import (
     AllowancePer,
+    Attribution,
     ChargeModel,
     OveragePolicy,
     SeatsRemoved,
@@ -21,7 +23,7 @@ Kind = Literal["money", "quantity", "percent", "count", "flag", "choice", "dimen
 # Fields with a place and a form of their own on the page.
 _APART: Final = frozenset(
     {"key", "name", "model", "meter", "tiers", "rates", "default", "phases", "overage"}
-    | {"once", "every_months"}
+    | {"once", "every_months", "credit", "beyond_credit"}
 )
 
 
@@ -37,6 +39,7 @@ class Field:
     choices: tuple[tuple[str, str], ...] = ()
     placeholder: str = ""
     is_wide: bool = False
+    is_on: bool = False
 
     @property
     def models(self) -> str:
@@ -112,12 +115,21 @@ _EVERY: Final[tuple[Field, ...]] = (
     Field("minimum", "At least, each period", "money", placeholder="none"),
     Field("maximum", "At most, each period", "money", placeholder="none"),
     Field(
+        "attribution", "Usage of a job counts", "choice", choices=_choices(Attribution),
+        help="In the billing period of that moment.",
+    ),
+    Field(
         "prorated", "Shrinks with a part of a period", "flag",
         help="Fee, allowance, minimum and maximum of a period that begins or ends midway.",
         is_wide=True,
     ),
 )  # fmt: skip
-_MORE: Final = (*(set(COMMON) - _APART), "class_dimension", "charge_first_tier_at_zero")
+_MORE: Final = (
+    *(set(COMMON) - _APART),
+    "class_dimension",
+    "charge_first_tier_at_zero",
+    "attribution",
+)
 _INCLUDED: Final = ("allowance", "allowance_per")
 _UNUSUAL: Final = frozenset(_MORE) | frozenset(METERED) | _APART
 
@@ -133,6 +145,45 @@ OVERAGE_FIELDS: Final[tuple[tuple[str, Field], ...]] = (
     ("packs", Field("months", "Months a pack is good for", "count", placeholder="for ever")),
 )
 OVERAGES: Final = _choices(OveragePolicy)
+BEYOND_CREDIT: Final = Field(
+    "beyond_credit",
+    "Each credit that is lacking costs",
+    "money",
+    placeholder="the bill waits",
+    help="Empty: credit must be bought or granted before the statement is billed.",
+)
+JOB_FIELDS: Final[tuple[Field, ...]] = (
+    Field(
+        "bill_attempts",
+        "Of a job that succeeds, billed is",
+        "choice",
+        choices=_choices(JobTerms.BillAttempts),
+    ),
+    Field(
+        "hold_at",
+        "Held when a job is admitted",
+        "choice",
+        choices=_choices(JobTerms.HoldAt),
+        labels={"usual": str(JobTerms.HoldAt.HIGH)},
+    ),
+    Field(
+        "above_hold",
+        "What a job uses beyond its hold",
+        "choice",
+        choices=_choices(JobTerms.AboveHold),
+    ),
+    Field("grace_amount", "May go beyond a budget by", "money", placeholder="0"),
+    Field(
+        "late_start_most",
+        "Late starts are credited up to",
+        "money",
+        placeholder="no bound",
+        help="In a period. Each late start is credited once.",
+    ),
+    Field("bill_input_failures", "Failures by the input are billed", "flag", is_wide=True),
+    Field("bill_cancelled", "Cancelled jobs are billed", "flag", is_wide=True, is_on=True),
+    Field("bill_expired", "Jobs that fell silent are billed", "flag", is_wide=True, is_on=True),
+)
 LIMIT_KINDS: Final = _choices(LimitKind)
 
 

@@ -15,6 +15,7 @@ ASKED_IN_TABLES = {
     each.name
     for each in (
         *editor_fields.OWN_FIELDS, *editor_fields.INCLUDED_FIELDS, *editor_fields.MORE_FIELDS,
+        editor_fields.BEYOND_CREDIT,
     )
 }  # fmt: skip
 ON_THE_PAGE = set(re.findall(r'data-(?:name|list|field)="([a-z_]+)"', PAGE)) | {"once"}
@@ -33,7 +34,12 @@ def test_every_model_and_overage_policy_can_be_chosen():
     assert wanted - asked == {(policy, "policy") for policy in OVERAGES}
 
 
-@pytest.mark.parametrize("part", ["limit", "service_class", "phase"])
+@pytest.mark.parametrize("part", ["limit", "service_class", "phase", "pack", "allotment"])
 def test_every_field_of_a_versions_other_parts_is_asked(part):
     lengths = {"days", "months"}
     assert set(SCHEMA["$defs"][part]["properties"]) - lengths - ON_THE_PAGE == set()
+
+
+def test_every_term_of_jobs_is_asked():
+    asked = {field.name for field in editor_fields.JOB_FIELDS}
+    assert asked == set(SCHEMA["$defs"]["jobs"]["properties"])

@@ -137,6 +137,8 @@ TARGET = "target.plan"
 FEATURES = ("sso", "export", "priority")
 PHASES = ("trial", "intro", "steady")
 CLASSES = ("standard", "express")
+UNITS = {"TOKN": 0, "FINE_CREDIT": 3}
+JOB_CLASSES = ("render", "train")
 
 overages = st.one_of(
     st.sampled_from([{"policy": "rate"}, {"policy": "refuse"}]),
@@ -161,9 +163,10 @@ def prices(draw, key, model, meter, phases=(), classes=()):
         "maximum": st.integers(minimum, 10**6),
         "prorated": st.booleans(),
     }
+    common["credit"] = st.sampled_from(sorted(UNITS))
     if phases:
         common["phases"] = st.lists(st.sampled_from(phases), unique=True)
-    metered = common
+    metered = common | {"attribution": st.sampled_from(["usage", "completion", "start"])}
     tiered = metered | {"unit_size": sizes, "charge_first_tier_at_zero": st.booleans()}
     by_class = {"class_dimension": st.sampled_from(meter["dimensions"])} if classes else {}
     own, optional = {
@@ -202,7 +205,73 @@ def prices(draw, key, model, meter, phases=(), classes=()):
         price |= draw(allowances)
     if model == "matrix":
         price.pop("allowance_per", None)
+    if "credit" in price:
+        price |= draw(st.fixed_dictionaries({}, optional={"beyond_credit": amounts}))
+        if price.get("overage", {}).get("policy") == "packs":
+            del price["overage"]
     return price
+
+
+whole_money = st.decimals(0, 10**6, places=2).map(str) | st.integers(0, 10**6)
+positive = st.integers(1, 10**6)
+months = st.integers(1, 36)
+
+
+@st.composite
+def packs(draw):
+    return [
+        {"key": f"pack-{index}", "name": draw(names), "unit": draw(st.sampled_from(sorted(UNITS)))}
+        | {"credits": draw(positive), "amount": draw(whole_money)}
+        | draw(st.fixed_dictionaries({}, optional={
+            "expires_months": months, "needs_payment": st.booleans(),
+            "priority": st.integers(0, 200),
+        }))
+        for index in range(draw(st.integers(0, 3)))
+    ]  # fmt: skip
+
+
+@st.composite
+def allotments(draw, meter):
+    found = []
+    for index in range(draw(st.integers(0, 2))):
+        each = {"key": f"allotment-{index}", "name": draw(names), "amount": draw(positive)}
+        each |= draw(st.fixed_dictionaries({}, optional={
+            "expires_months": months, "priority": st.integers(0, 200), "rollovers": st.just(1),
+            "meters": st.just([meter["key"]]),
+        }))  # fmt: skip
+        if draw(st.booleans()):
+            each |= {"unit": "FINE_CREDIT", "amount": "12.125", "job_classes": ["render"]}
+        each |= draw(st.sampled_from([{}, {"rollover_percent": "12.5"}, {
+            "rollover_percent": 100, "rollover_months": 2, "rollovers": 3,
+        }]))  # fmt: skip
+        found.append(each)
+    return found
+
+
+job_terms = st.fixed_dictionaries({}, optional={
+    "bill_attempts": st.sampled_from(["successful", "all"]),
+    "bill_input_failures": st.booleans(),
+    "bill_cancelled": st.booleans(),
+    "bill_expired": st.booleans(),
+    "hold_at": st.sampled_from(["low", "expected", "high"]),
+    "above_hold": st.sampled_from(["charge", "cap", "block"]),
+    "grace_amount": amounts,
+    "late_start_most": amounts,
+})  # fmt: skip
+
+
+@st.composite
+def job_classes(draw, meter):
+    return [
+        {"key": key, "name": draw(names)} | draw(st.fixed_dictionaries({}, optional={
+            "input_unit": st.sampled_from(["job", "frame"]),
+            "silence_seconds": st.integers(10, 10**5),
+            "usage": st.just(
+                [{"meter": meter["key"], "low": "0.5", "expected": 1, "high": "2.25"}]
+            ),
+        }))
+        for key in JOB_CLASSES
+    ]  # fmt: skip
 
 
 @st.composite
@@ -223,7 +292,7 @@ def phases(draw):
 
 
 @st.composite
-def grants(draw):
+def grants(draw, meter):
     classes = [
         {"key": key, "name": draw(names)} | draw(st.fixed_dictionaries({}, optional={
             "multiplier": st.sampled_from(["1", "1.5", "0.5", 2]),
@@ -245,6 +314,9 @@ def grants(draw):
         "limits": limits,
         "service_classes": classes,
         "phases": draw(phases()),
+        "packs": draw(packs()),
+        "allotments": draw(allotments(meter)),
+        "jobs": draw(job_terms),
     }
 
 
@@ -254,10 +326,10 @@ def versions(draw, meter, currency, at):
         "flat", "per_unit", "package", "graduated", "volume", "percentage",
         "graduated_percentage", "event_amount", "matrix", "seats",
     ]))  # fmt: skip
-    granted = draw(grants())
-    keys_of = {name: [each["key"] for each in granted[name]] for name in granted.keys() - {
-        "features", "limits"
-    }}  # fmt: skip
+    granted = draw(grants(meter))
+    keys_of = {
+        name: [each["key"] for each in granted[name]] for name in ("phases", "service_classes")
+    }
     version = granted | {
         "currency": currency,
         "note": draw(texts),
@@ -318,5 +390,10 @@ def documents(draw):
             )
             for key in FEATURES
         ],
+        "credit_units": [
+            {"code": code, "name": draw(names), "decimals": decimals}
+            for code, decimals in UNITS.items()
+        ],
+        "job_classes": draw(job_classes(meter)),
         "plans": draw(st.permutations([plan, target])),
     }  # fmt: skip

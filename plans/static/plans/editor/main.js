@@ -1,16 +1,16 @@
 // The editor of a plan version: it edits the version as a document and lets the server judge it.
 
 import { closeDialog, openDialog, prepareDialogs } from "./dialogs.js";
-import { all, announce, changed, data, element, input, one, post, root, show } from "./dom.js";
+import { all, announce, changed, data, element, input, labelled, one, post, root, show } from "./dom.js";
 import { goToProblem, insist, refresh, schedule, showPreview, showProblems, showQuantities, want } from "./preview.js";
 import {
-  addPrice, cards, duplicate, forgetRemoved, isOpen, makeCard, meterOf, moveCard, openCard, readCard,
+  addPrice, cards, currency, duplicate, forgetRemoved, isOpen, makeCard, meterOf, moveCard, openCard, readCard,
   refreshCard, refreshMeters, refreshPhases, refreshTable, removeCard, undo,
 } from "./prices.js";
 import { appendRow, insertRow, moveRow, pasteRows, readRows, refreshRows, removeRow, writeRows } from "./rows.js";
 
 const NAMED_MOST = 4;
-const LISTS = ["limits", "service_classes", "phases"];
+const LISTS = ["limits", "service_classes", "phases", "packs", "allotments"];
 const listOf = (name) => one(`:scope > section [data-list="${name}"]`);
 
 let saved = "";
@@ -18,11 +18,14 @@ let isSaving = false;
 
 // The document ------------------------------------------------------------------------------------
 
+const jobFields = () => all("[data-jobs] [data-name]");
+
 const read = () => ({
   currency: input(one("[data-basics]"), "currency").value,
   note: input(one("[data-basics]"), "note").value,
   features: all("[data-features] input").filter((each) => each.checked).map((each) => each.value),
   ...Object.fromEntries(LISTS.map((name) => [name, readRows(listOf(name))])),
+  jobs: Object.fromEntries(jobFields().map((each) => [each.dataset.name, each.type === "checkbox" ? each.checked : each.value])),
   prices: cards().map(readCard),
 });
 
@@ -31,8 +34,21 @@ const write = (content) => {
   input(one("[data-basics]"), "note").value = content.note || "";
   for (const each of all("[data-features] input")) each.checked = (content.features || []).includes(each.value);
   for (const name of LISTS) writeRows(listOf(name), content[name] || []);
+  writeJobs(content.jobs || {});
   for (const price of content.prices) makeCard(price);
 };
+
+// What is not stated is as usual: the page comes with that.
+const writeJobs = (jobs) => {
+  for (const each of jobFields()) {
+    const value = jobs[each.dataset.name];
+    if (value === undefined) continue;
+    if (each.type === "checkbox") each.checked = value;
+    else each.value = value;
+  }
+};
+
+const showCurrency = () => all("[data-jobs] [data-currency]").forEach((each) => { each.textContent = currency(); });
 
 const snapshot = () => JSON.stringify(read());
 const isDirty = () => data.canEdit && snapshot() !== saved;
@@ -112,7 +128,10 @@ root.addEventListener("input", (event) => {
   if (card && target.closest("[data-phase-choices]")) card.dataset.phases = JSON.stringify(readCard(card).phases);
   if (card) refreshOf(card, target);
   if (list && list.dataset.list === "phases") cards().forEach(refreshPhases);
-  if (target.dataset.name === "currency") cards().forEach(refreshCard);
+  if (target.dataset.name === "currency") {
+    cards().forEach(refreshCard);
+    showCurrency();
+  }
   changed();
 });
 
@@ -302,7 +321,9 @@ const openNamed = () => {
 };
 
 const start = () => {
+  labelled(one("[data-jobs]"));
   write(data.content);
+  showCurrency();
   prepareDialogs();
   show(one("[data-do=new-meter]"), Boolean(data.urls.meter));
   show(one("[data-do=new-feature]"), Boolean(data.urls.feature));

@@ -1,7 +1,7 @@
 // What the server says of the unsaved page: what is wrong where, and what things cost.
 
 import { all, announce, data, element, grouped, input, labelled, one, post, root, show } from "./dom.js";
-import { cards, currency, isOpen, openCard } from "./prices.js";
+import { cards, isOpen, openCard, unitOf } from "./prices.js";
 import { rowsOf } from "./rows.js";
 
 // Not typed yet rather than wrong: said only where a person has been, or on saving.
@@ -47,6 +47,21 @@ export const showPreview = (found, listed = cards()) => {
   found.summaries.forEach((text, place) => { if (listed[place]) showSummary(listed[place], text); });
   for (const detail of found.details) showDetail(listed[detail.price], detail);
   if (found.bill) showBill(found.bill);
+  showGranted(found.granted);
+};
+
+// Packs, allotments and job terms in words, a pack's price for each credit, and what looks wrong.
+const showGranted = (granted) => {
+  for (const name of ["packs", "allotments", "jobs"]) showWords(one(`[data-words-of="${name}"]`), granted[name]);
+  showWords(one("[data-warnings]"), granted.warnings);
+  rowsOf(one('[data-list="packs"]')).forEach((row, place) => {
+    one("[data-each]", row).textContent = granted.each[place] || "";
+  });
+};
+
+const showWords = (list, lines) => {
+  list.replaceChildren(...lines.map((textContent) => element("li", { textContent })));
+  show(list, lines.length > 0);
 };
 
 // Problems ----------------------------------------------------------------------------------
@@ -101,6 +116,7 @@ export const locate = (path) => {
   const list = one(`:scope > section [data-list="${parts[0]}"]`);
   if (list && parts.length > 1) return inRow(list, parts) || one(`[data-problem-of="${parts[0]}"]`);
   if (parts[0] === "quantities") return one(`[data-quantities] [data-field="${CSS.escape(parts.slice(1).join("."))}"]`);
+  if (parts[0] === "jobs" && parts.length > 1) return one(`[data-jobs] [data-field="${CSS.escape(parts[1])}"]`);
   return one(`[data-problem-of="${parts[0]}"]`) || one(`[data-basics] [data-field="${parts[0]}"]`);
 };
 
@@ -186,10 +202,10 @@ const drawCurve = (card, points) => {
   dataset.backgroundColor = "color-mix(in srgb, currentColor 8%, transparent)";
   chart.options.scales.x.max = drawn.at(-1).x;
   chart.options.scales.x.title.text = one("[data-unit]", card).textContent;
-  chart.options.scales.y.title.text = currency();
+  chart.options.scales.y.title.text = unitOf(card);
   paint(chart);
   const last = points.at(-1);
-  one("canvas", card).setAttribute("aria-label", `Amount by quantity, up to ${grouped(last[0])}: ${grouped(last[1])} ${currency()}`);
+  one("canvas", card).setAttribute("aria-label", `Amount by quantity, up to ${grouped(last[0])}: ${grouped(last[1])} ${unitOf(card)}`);
   frame.dataset.points = JSON.stringify(points);
 };
 

@@ -75,8 +75,11 @@ const writeChoice = (each, value) => {
 };
 
 const hasMore = (content) =>
-  ["discount_percent", "minimum", "maximum", "class_dimension", "charge_first_tier_at_zero"].some((name) => content[name])
+  ["discount_percent", "minimum", "maximum", "class_dimension", "charge_first_tier_at_zero", "attribution"].some((name) => content[name])
   || content.prorated === false || (content.phases || []).length > 0;
+
+// What the amounts of a price are in: its credit, or else the version's currency.
+export const unitOf = (card) => input(card, "credit").value || currency();
 
 export const readCard = (card) => {
   const fields = fieldsOf(card);
@@ -86,6 +89,7 @@ export const readCard = (card) => {
     if (each.closest("[data-policy]") || !fields.includes(name) || name === "default") continue;
     price[name] = each.type === "checkbox" ? each.checked : each.value;
   }
+  if (!price.credit) delete price.beyond_credit;
   readParts(card, price, fields);
   return price;
 };
@@ -139,7 +143,9 @@ export const refreshTable = (card) => {
 const refreshMetered = (card, known) => {
   const meter = known.fields.includes("meter") ? meterOf(card) : undefined;
   for (const each of all("[data-unit]", card)) each.textContent = meter?.unit || "units";
-  for (const each of all("[data-currency]", card)) each.textContent = currency();
+  for (const each of all("[data-currency]", card)) {
+    each.textContent = each.closest('[data-policy], [data-field="beyond_credit"]') ? currency() : unitOf(card);
+  }
   const dimensions = meter?.dimensions || [];
   const rates = listIn(card, "rates");
   if (rates.dataset.dimensions !== JSON.stringify(dimensions)) setDimensions(rates, dimensions);
@@ -161,6 +167,9 @@ const refreshChoices = (card, known) => {
   show(one("[data-months]", card), known.fields.includes("every_months") && due === "months");
   const prorated = one('[data-field="prorated"]', card);
   show(prorated, known.fields.includes("prorated") && !(known.fields.includes("once") && due !== "period"));
+  const credit = input(card, "credit").value;
+  show(one('[data-field="credit"]', card), data.credits.length > 0 || credit !== "");
+  show(one('[data-field="beyond_credit"]', card), credit !== "");
   show(input(card, "default").closest("[data-field]"), one("[data-other]", card).value === "rate");
   for (const name of ["tiers", "rates"]) {
     const list = listIn(card, name);

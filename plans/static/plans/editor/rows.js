@@ -1,8 +1,11 @@
-// Lists of rows: tiers, rates, limits, service classes and phases.
+// Lists of rows: tiers, rates, limits, service classes, phases, packs and allotments.
 
 import { all, announce, changed, clone, data, element, followName, grouped, input, one, show } from "./dom.js";
 
-const CALLED = { tiers: "tier", rates: "rate", limits: "limit", service_classes: "service class", phases: "phase" };
+const CALLED = {
+  tiers: "tier", rates: "rate", limits: "limit", service_classes: "service class", phases: "phase",
+  packs: "pack", allotments: "allotment",
+};
 const OPEN_ENDED = ["tiers", "phases"];
 
 export const rowsOf = (list) => all("[data-row]", list);
@@ -35,7 +38,9 @@ export const writeRows = (list, contents) => {
 const writeRow = (list, row, values) => {
   for (const each of all("[data-name]", row)) {
     const value = values[each.dataset.name];
-    if (value !== undefined && value !== null) each.value = value;
+    if (value === undefined || value === null) continue;
+    if (each.type === "checkbox") each.checked = value;
+    else each.value = Array.isArray(value) ? value.join(", ") : value;
   }
   for (const each of all("[data-dim]", row)) {
     const value = (values.match || {})[each.dataset.dim];
@@ -48,6 +53,12 @@ const writeRow = (list, row, values) => {
   if (values.key) row.dataset.keyTyped = "yes";
 };
 
+const valueOf = (each) => {
+  if (each.type === "checkbox") return each.checked;
+  if (each.dataset.many === undefined) return each.value;
+  return each.value.split(",").map((part) => part.trim()).filter(Boolean);
+};
+
 export const readRows = (list) => {
   const rows = rowsOf(list);
   return rows.map((row, index) => readRow(list, row, index === rows.length - 1));
@@ -57,7 +68,7 @@ const readRow = (list, row, isLast) => {
   const found = {};
   for (const each of all("[data-name]", row)) {
     const cell = each.closest("[data-field]");
-    if (!cell.hidden) found[each.dataset.name] = each.value;
+    if (!cell.hidden) found[each.dataset.name] = valueOf(each);
   }
   if (kindOf(list) === "tiers" && isLast) found.up_to = "";
   if (kindOf(list) === "phases" && !isLast) {
