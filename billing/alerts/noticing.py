@@ -15,6 +15,7 @@ from billing.alerts.words import event_of
 from billing.models import BudgetAlert, Spend, SpendDay
 from billing.webhooks.emitting import emit
 from plans import locks
+from plans.clock import test_clocks
 from plans.models import Budget
 
 DAYS_KEPT: Final = timedelta(days=40)
@@ -60,9 +61,20 @@ def alert_spend(*, customer_ids: Collection[int], now: datetime) -> list[int]:
     """Store the alerts that are due for customers, and return those that have any to send.
 
     To be called when their spend was rated or their holds have grown, and safe to call twice or
-    at once: each alert is stored once. It also notes what the day came to, for forecasts.
+    at once: each alert is stored once. It also notes what the day came to, for forecasts. A test
+    customer stands at its own clock.
     """
+    clocks = test_clocks(customer_ids)
     keep_days(customer_ids=customer_ids)
+    found = _store_all([each for each in customer_ids if each not in clocks], now=now)
+    for customer_id, at in clocks.items():
+        found += _store_all([customer_id], now=at)
+    return sorted(found)
+
+
+def _store_all(customer_ids: Collection[int], *, now: datetime) -> list[int]:
+    if not customer_ids:
+        return []
     candidates = _with_something_due(_load(customer_ids), now=now)
     return [each for each in sorted(candidates) if _store_due(each, now=now)]
 
