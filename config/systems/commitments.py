@@ -50,12 +50,12 @@ def close_by_clock(
     close: Callable[[int], None],
     wait: Callable[[Callable[[], bool], str], None],
 ) -> None:
-    """Close the term, let its credit lapse, and do the same with the months after it.
+    """Close the term, if there is one, let its credit lapse, and the same with the months after it.
 
     ``close`` closes the months that are over until there are so many statements.
     """
-    assert system.commitment is not None, "what lapses is the credit of a commitment"
-    for months in (system.commitment.months, len(system.expected)):
+    whole = len(system.expected)
+    for months in (system.commitment.months, whole) if system.commitment else (whole,):
         end = _midnight(months_after(system.month, months))
         advance_clock(customer=customer, to=end + _AFTER_MIDNIGHT)
         close(months)

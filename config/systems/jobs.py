@@ -35,8 +35,7 @@ def run_all(
 ) -> dict[str, list[str]]:
     """Do every step of every system's jobs in order; return what was not as stated, by system.
 
-    At the end each customer's clock stands where all its months are over and final. Raises
-    SystemsStuck where the API refuses what is no request for a job.
+    Raises SystemsStuck where the API refuses what is no request for a job.
     """
     chosen = [subject for subject in subjects if subject.system.jobs]
     if not chosen:
@@ -74,10 +73,12 @@ class _Service:
             for difference in self._do(step, customer):
                 yield f"{step.do} on {step.time:%d %B %H:%M}: {difference}"
         ids = [each.pk for each in (self._customer, self._other) if each is not None]
-        tasks.rate_customers.delay(ids)
         unrated = Job.objects.filter(customer_id__in=ids, rated_at=None)
-        wait_until(lambda: not unrated.exists(), what="ratings of jobs")
-        self._move_clock(self._customer, _end_of(self._system) + timedelta(days=3))
+        wait_until(
+            lambda: not unrated.exists(),
+            what="ratings of jobs",
+            nudge=lambda: tasks.rate_customers.delay(ids),
+        )
 
     def _do(self, step: JobStep, customer: Customer) -> Iterable[str]:
         if step.do in ("run", "start", "ask"):
@@ -166,7 +167,6 @@ class _Service:
 
     def _alerts(self, step: JobStep) -> Iterable[str]:
         wanted = list(step.alerts)
-        tasks.alert_budgets.delay([self._customer.pk])
         address = f"/api/v1/customers/{self._customer.key}/budget"
         found: list[int] = []
 
@@ -174,7 +174,11 @@ class _Service:
             found[:] = _expect_ok(self._client.get(address))["alerted_percents"]
             return len(found) >= len(wanted)
 
-        wait_until(are_made, what=f"alerts at {wanted}")
+        wait_until(
+            are_made,
+            what=f"alerts at {wanted}",
+            nudge=lambda: tasks.alert_budgets.delay([self._customer.pk]),
+        )
         if found != wanted:
             yield f"alerts at {found} instead of {wanted}"
 

@@ -8,6 +8,7 @@ from plans.catalogue.systems import System
 from plans.models import Customer
 
 WAIT_S = 180
+NUDGE_S = 2
 
 
 class SystemsStuck(Exception):
@@ -23,10 +24,18 @@ class Subject(NamedTuple):
     customer: Customer
 
 
-def wait_until(done: Callable[[], bool], *, what: str) -> None:
-    """Wait for what a worker does. Raises SystemsStuck after three minutes."""
-    deadline = time.monotonic() + WAIT_S
+def wait_until(
+    done: Callable[[], bool], *, what: str, nudge: Callable[[], object] | None = None
+) -> None:
+    """Wait for what a worker does, nudging it again and again as Beat would.
+
+    Raises SystemsStuck after three minutes.
+    """
+    deadline, next_nudge = time.monotonic() + WAIT_S, 0.0
     while not done():
         if time.monotonic() > deadline:
             raise SystemsStuck(f"No worker made {what} within {WAIT_S} seconds.")
+        if nudge is not None and time.monotonic() > next_nudge:
+            nudge()
+            next_nudge = time.monotonic() + NUDGE_S
         time.sleep(0.1)
