@@ -48,12 +48,16 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allowance:
-    """A hard cap: a price's included quantity, what of it is used or held, when it begins anew."""
+    """A hard cap: a price's included quantity, what of it is used or held, when it begins anew.
+
+    ``upgrade_to`` is the plan that a customer who needs more is moved to, "" where none is.
+    """
 
     price: str
     most: Decimal
     used: Decimal
     renewed_at: datetime
+    upgrade_to: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +154,17 @@ class NotGranted(Refused):
     """The plan does not grant what the job needs."""
 
     http_status: ClassVar[int] = 403
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgrown(Refused):
+    """Not on this plan, which says to which one it moves its customer then.
+
+    ``beyond`` is the allowance, in the units of its meter.
+    """
+
+    upgrade_to: str
+    beyond: Decimal
 
 
 def decide(
@@ -295,7 +310,7 @@ def _allowances(
     for cap in limits.allowances:
         asked = request.quantities.get(cap.price, _ZERO)
         if asked and cap.used + asked > cap.most:
-            yield Refused(
+            turned = Refused(
                 rule="allowance",
                 code="allowance_used_up",
                 detail=f"{_plain(cap.used)} of the {_plain(cap.most)} that the plan includes are"
@@ -309,6 +324,19 @@ def _allowances(
                 },
                 retry_at=cap.renewed_at,
             )
+            yield _outgrown(turned, cap) if cap.upgrade_to else turned
+
+
+def _outgrown(turned: Refused, cap: Allowance) -> Outgrown:
+    return Outgrown(
+        rule=turned.rule,
+        code=turned.code,
+        detail=turned.detail,
+        numbers=turned.numbers,
+        retry_at=turned.retry_at,
+        upgrade_to=cap.upgrade_to,
+        beyond=cap.most,
+    )
 
 
 def _budgets(
