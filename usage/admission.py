@@ -144,8 +144,13 @@ class Deferred(_Turned):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused(_Turned):
-    """Not on this plan, budget or credit."""
+    """Not on this plan, budget or credit.
 
+    ``upgrade_to`` is the plan that a customer is moved to who needs more than ``beyond``.
+    """
+
+    upgrade_to: str = ""
+    beyond: Decimal = _ZERO
     http_status: ClassVar[int] = 402
 
 
@@ -154,17 +159,6 @@ class NotGranted(Refused):
     """The plan does not grant what the job needs."""
 
     http_status: ClassVar[int] = 403
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outgrown(Refused):
-    """Not on this plan, which says to which one it moves its customer then.
-
-    ``beyond`` is the allowance, in the units of its meter.
-    """
-
-    upgrade_to: str
-    beyond: Decimal
 
 
 def decide(
@@ -310,7 +304,7 @@ def _allowances(
     for cap in limits.allowances:
         asked = request.quantities.get(cap.price, _ZERO)
         if asked and cap.used + asked > cap.most:
-            turned = Refused(
+            yield Refused(
                 rule="allowance",
                 code="allowance_used_up",
                 detail=f"{_plain(cap.used)} of the {_plain(cap.most)} that the plan includes are"
@@ -323,20 +317,9 @@ def _allowances(
                     "quantity": _plain(asked),
                 },
                 retry_at=cap.renewed_at,
+                upgrade_to=cap.upgrade_to,
+                beyond=cap.most,
             )
-            yield _outgrown(turned, cap) if cap.upgrade_to else turned
-
-
-def _outgrown(turned: Refused, cap: Allowance) -> Outgrown:
-    return Outgrown(
-        rule=turned.rule,
-        code=turned.code,
-        detail=turned.detail,
-        numbers=turned.numbers,
-        retry_at=turned.retry_at,
-        upgrade_to=cap.upgrade_to,
-        beyond=cap.most,
-    )
 
 
 def _budgets(
@@ -393,17 +376,9 @@ def _credit(
 
 _Rules = Callable[[Request, Limits, Load, MoneyState], Iterator[Deferred | Refused]]
 _RULES: Final[Sequence[_Rules]] = (
-    _features,
-    _service_class,
-    _concurrent,
-    _per_hour,
-    _per_day,
-    _spend_per_day,
-    _allowances,
-    _budgets,
-    _unpaid,
-    _credit,
-)
+    _features, _service_class, _concurrent, _per_hour, _per_day, _spend_per_day, _allowances,
+    _budgets, _unpaid, _credit,
+)  # fmt: skip
 
 
 def _limits(limits: Limits, kind: LimitKind, job_class: str) -> Iterable[Limit]:

@@ -42,7 +42,7 @@ from billing.spend.rating import rate_spend
 from plans import rating
 from plans.models import JobClass, Workspace
 from plans.rating.money import ZERO, minus
-from usage.admission import Admitted, Deferred, Outgrown, Refused, Request, decide
+from usage.admission import Admitted, Deferred, Refused, Request, decide
 from usage.job_quantities import Cell, added, by_meter, read, stored
 from usage.models import Job
 
@@ -179,12 +179,13 @@ def _decide(
     weighed = _weigh(account, request, likely, standing=standing_for(account, at=now), now=now)
     moved_to = ""
     for _ in range(UPGRADES_MOST):
-        if not isinstance(weighed.decision, Outgrown):
+        outgrown = weighed.decision
+        if not isinstance(outgrown, Refused) or not outgrown.upgrade_to:
             break
         now = after_upgrade(account, now=now)
         account = _read(request, key=key, now=now, lock=not dry_run)
         if moved_to or is_fresh(account, at=now):
-            moved_to = move_on(account, weighed.decision, now=now)
+            moved_to = move_on(account, outgrown, now=now)
             account = _read(request, key=key, now=now, lock=not dry_run)
         weighed = _weigh(account, request, likely, standing=standing_anew(account, at=now), now=now)
     if not isinstance(weighed.decision, Admitted):

@@ -11,7 +11,7 @@ from billing.jobs.reading import Account
 from plans.errors import OperationError
 from plans.models import Plan, Subscription
 from plans.operations.subscription_changes import upgrade_plan
-from usage.admission import Outgrown
+from usage.admission import Refused
 
 # How many plans one job may move a customer on, each including more than the one before.
 UPGRADES_MOST = 10
@@ -35,7 +35,7 @@ def after_upgrade(account: Account, *, now: datetime) -> datetime:
     return last or now
 
 
-def move_on(account: Account, outgrown: Outgrown, *, now: datetime) -> str:
+def move_on(account: Account, outgrown: Refused, *, now: datetime) -> str:
     """Upgrade the customer in the transaction of its job, and return the plan's key.
 
     The row of spend is locked. Raises NotAdmitted, with the reason, where the upgrade is refused.
@@ -57,7 +57,7 @@ def move_on(account: Account, outgrown: Outgrown, *, now: datetime) -> str:
     return outgrown.upgrade_to
 
 
-def _refused(outgrown: Outgrown, error: OperationError) -> Outgrown:
+def _refused(outgrown: Refused, error: OperationError) -> Refused:
     return replace(
         outgrown,
         code="upgrade_refused",
