@@ -48,12 +48,16 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allowance:
-    """A hard cap: a price's included quantity, what of it is used or held, when it begins anew."""
+    """A hard cap: a price's included quantity, what of it is used or held, when it begins anew.
+
+    ``upgrade_to`` is the plan that a customer who needs more is moved to, "" where none is.
+    """
 
     price: str
     most: Decimal
     used: Decimal
     renewed_at: datetime
+    upgrade_to: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,8 +144,13 @@ class Deferred(_Turned):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused(_Turned):
-    """Not on this plan, budget or credit."""
+    """Not on this plan, budget or credit.
 
+    ``upgrade_to`` is the plan that a customer is moved to who needs more than ``beyond``.
+    """
+
+    upgrade_to: str = ""
+    beyond: Decimal = _ZERO
     http_status: ClassVar[int] = 402
 
 
@@ -308,6 +317,8 @@ def _allowances(
                     "quantity": _plain(asked),
                 },
                 retry_at=cap.renewed_at,
+                upgrade_to=cap.upgrade_to,
+                beyond=cap.most,
             )
 
 
@@ -365,17 +376,9 @@ def _credit(
 
 _Rules = Callable[[Request, Limits, Load, MoneyState], Iterator[Deferred | Refused]]
 _RULES: Final[Sequence[_Rules]] = (
-    _features,
-    _service_class,
-    _concurrent,
-    _per_hour,
-    _per_day,
-    _spend_per_day,
-    _allowances,
-    _budgets,
-    _unpaid,
-    _credit,
-)
+    _features, _service_class, _concurrent, _per_hour, _per_day, _spend_per_day, _allowances,
+    _budgets, _unpaid, _credit,
+)  # fmt: skip
 
 
 def _limits(limits: Limits, kind: LimitKind, job_class: str) -> Iterable[Limit]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from django.db import connection, transaction
@@ -21,8 +21,10 @@ from billing.jobs.answers import job_answer
 from billing.jobs.asking import JobRequest, digest_of
 from billing.jobs.credit import free_credit, hold_credit
 from billing.jobs.errors import CannotBePriced, KeyReused, NotAdmitted, WrongState
-from billing.jobs.money import customer_of, is_fresh, spend_of, standing_for
+from billing.jobs.money import customer_of, is_fresh, spend_of, standing_anew, standing_for
+from billing.jobs.moving import UPGRADES_MOST, after_upgrade, move_on
 from billing.jobs.own_usage import job_properties, own_quantities, version_terms
+from billing.jobs.pack_units import buy_packs
 from billing.jobs.reading import Account, read_account
 from billing.jobs.rules import (
     Windows,
@@ -40,7 +42,7 @@ from billing.spend.rating import rate_spend
 from plans import rating
 from plans.models import JobClass, Workspace
 from plans.rating.money import ZERO, minus
-from usage.admission import Admitted, Request, decide
+from usage.admission import Admitted, Deferred, Refused, Request, decide
 from usage.job_quantities import Cell, added, by_meter, read, stored
 from usage.models import Job
 
@@ -174,13 +176,51 @@ def _decide(
     now: datetime,
     dry_run: bool,
 ) -> Answer:
-    standing = standing_for(account, at=now)
+    weighed = _weigh(account, request, likely, standing=standing_for(account, at=now), now=now)
+    moved_to = ""
+    for _ in range(UPGRADES_MOST):
+        outgrown = weighed.decision
+        if not isinstance(outgrown, Refused) or not outgrown.upgrade_to:
+            break
+        now = after_upgrade(account, now=now)
+        account = _read(request, key=key, now=now, lock=not dry_run)
+        if moved_to or is_fresh(account, at=now):
+            moved_to = move_on(account, outgrown, now=now)
+            account = _read(request, key=key, now=now, lock=not dry_run)
+        weighed = _weigh(account, request, likely, standing=standing_anew(account, at=now), now=now)
+    if not isinstance(weighed.decision, Admitted):
+        raise NotAdmitted(weighed.decision, now=now)
+    buy_packs(account, weighed.standing, by_price=weighed.by_price, now=now)
+    answer = _admitted(account, request, likely, weighed, key=key, digest=digest, now=now,
+                       moved_to=moved_to, dry_run=dry_run)  # fmt: skip
+    if dry_run:
+        transaction.set_rollback(True)
+    return answer
+
+
+class _Weighed(NamedTuple):
+    """What is decided on a job, and on what."""
+
+    decision: Admitted | Deferred | Refused
+    standing: Standing
+    priced: Priced
+    pending: dict[Cell, Decimal]
+    hours: Windows
+    terms: rating.Terms
+    credit: Mapping[str, Decimal]
+    by_price: Mapping[str, Decimal]
+
+
+def _weigh(
+    account: Account, request: JobRequest, likely: _Likely, *, standing: Standing, now: datetime
+) -> _Weighed:
     pending = added(read(account.pending), likely.quantities)
     before = price_pending(standing, read(account.pending))
     priced = price_pending(standing, pending)
     hours = windows(now, zone=account.zone)
     terms = version_terms(account.version_id).terms
     credit = _credit_needed(before, priced)
+    asked = by_price(likely.quantities, prices_of(standing))
     decision = decide(
         request=Request(
             job_class=request.job_class,
@@ -188,7 +228,7 @@ def _decide(
             features=request.features,
             amount=max(ZERO, minus(priced.amount, account.held)),
             credit=credit,
-            quantities=by_price(likely.quantities, prices_of(standing)),
+            quantities=asked,
         ),
         limits=limits_of(account, terms, standing, at=now),
         load=load_of(account, hours),
@@ -200,9 +240,23 @@ def _decide(
             credit=free_credit(account.customer_id, credit, request.job_class, now=now),
         ),
     )
-    if not isinstance(decision, Admitted):
-        raise NotAdmitted(decision, now=now)
-    job = _job(account, request, likely, terms=terms, held=decision.amount, now=now)
+    return _Weighed(decision, standing, priced, pending, hours, terms, credit, asked)
+
+
+def _admitted(
+    account: Account,
+    request: JobRequest,
+    likely: _Likely,
+    weighed: _Weighed,
+    *,
+    key: str,
+    digest: str,
+    now: datetime,
+    moved_to: str,
+    dry_run: bool,
+) -> Answer:
+    held = max(ZERO, minus(weighed.priced.amount, account.held))
+    job = _job(account, request, likely, terms=weighed.terms, held=held, now=now)
     body = job_answer(
         job,
         customer=account.customer,
@@ -211,14 +265,18 @@ def _decide(
         currency=account.currency,
         parent=str(request.parent) if request.parent else None,
     )
+    if moved_to:
+        body["upgraded_to"] = moved_to
     if dry_run:
         return Answer({**body, "id": None}, is_new=True)
     job.key, job.request_digest = key, digest
-    if not _write(job, account, priced, pending, hours, request=request, body=body):
+    if not _write(
+        job, account, weighed.priced, weighed.pending, weighed.hours, request=request, body=body
+    ):
         return _known(_read(request, key=key, now=now, lock=True), digest=digest)
     hold_credit(
         customer_id=account.customer_id,
-        amounts=credit,
+        amounts=weighed.credit,
         key=f"job:{job.public_id}",
         job_class=request.job_class,
         now=now,

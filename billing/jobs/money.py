@@ -40,3 +40,9 @@ def is_fresh(account: Account, *, at: datetime) -> bool:
 def standing_for(account: Account, *, at: datetime) -> Standing:
     """Return what the customer has used, and on which terms. Raises NoSubscription, RatingError."""
     return rated_standing(customer=customer_of(account), at=at, spend=spend_of(account))
+
+
+def standing_anew(account: Account, *, at: datetime) -> Standing:
+    """Return the terms in force, with no usage yet, where the row knows only those before."""
+    unrated = Spend(customer_id=account.customer_id)
+    return rated_standing(customer=customer_of(account), at=at, spend=unrated)

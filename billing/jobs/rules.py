@@ -123,19 +123,26 @@ def prices_of(standing: Standing) -> list[rating.Price]:
 
 def _allowances(account: Account, standing: Standing) -> Iterator[Allowance]:
     capped = [
-        price for price in prices_of(standing) if price.overage.policy == "refuse" and price.meter
+        price
+        for price in prices_of(standing)
+        if price.overage.policy in ("refuse", "upgrade") and price.meter
     ]
     if not capped:
         return
-    pending = by_meter(read(account.pending))
     for price in capped:
-        used = plus(_used(standing, price.meter or ""), pending.get(price.meter or "", ZERO))
         yield Allowance(
             price=price.key,
             most=price.allowance,
-            used=used,
+            used=used_of(account, standing, price.meter or ""),
             renewed_at=max(segment.whole_end for segment in standing.segments),
+            upgrade_to=price.overage.upgrade_to,
         )
+
+
+def used_of(account: Account, standing: Standing, meter: str) -> Decimal:
+    """Return what is used of a meter or held, in its units."""
+    pending = by_meter(read(account.pending))
+    return plus(_used(standing, meter), pending.get(meter, ZERO))
 
 
 def _used(standing: Standing, meter: str) -> Decimal:
