@@ -12,6 +12,7 @@ from billing.credits.buying import buy_pack
 from billing.models import CreditGrant, CreditPurchase, LedgerTransaction
 from plans.operations.commitments import CommitmentTerms, approve_commitment, draft_commitment
 from plans.rating.commitments import Instalment
+from plans.rating.periods import months_after
 from tests.fixtures.credit_world import acme_with_packs, portal_user, september_drawn, stand_at
 from tests.fixtures.world import at
 
@@ -164,17 +165,18 @@ def test_commitments_show_pace_shortfall_and_schedule(world, client):
 @pytest.mark.parametrize("page", [CREDIT, BUY, COMMITMENTS])
 def test_the_number_of_queries_is_fixed(olga, acme, page):
     for number in range(3):
-        _commit(acme, f"c{number}")
+        _commit(acme, number)
     queries = _count(olga, page)
     for number in range(5):
         buy_pack(customer=acme, pack_key="p9000", now=at(2026, 10, 5), key=f"more{number}")
-        _commit(acme, f"d{number}")
+        _commit(acme, 3 + number)
     assert _count(olga, page) == queries
 
 
-def _commit(customer, key):
-    terms = CommitmentTerms(name=key, start=date(2026, 10, 7), instalments=[Instalment(12, D(600))])
-    row = draft_commitment(customer=customer, key=key, terms=terms, by=None)
+def _commit(customer, number):
+    start = months_after(date(2026, 10, 7), number)
+    terms = CommitmentTerms(name="Promise", start=start, instalments=[Instalment(1, D(600))])
+    row = draft_commitment(customer=customer, key=f"c{number}", terms=terms, by=None)
     approve_commitment(commitment=row, by=None, now=at(2026, 10, 1))
 
 
