@@ -100,6 +100,11 @@ def day(of: date) -> str:
     return f"{of.day} {of:%B %Y}"
 
 
+def days_between(first: date, end: date) -> str:
+    """Write the days from one to before another: 1 January to 31 March 2025."""
+    return _days(first, end - timedelta(days=1))
+
+
 def short_day(of: date) -> str:
     """Write a day where the year is plain: 5 October."""
     return f"{of.day} {of:%B}"

@@ -12,10 +12,12 @@ from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
+from billing.queries.credit_page import amount_in
 from billing.queries.trouble import alerts_in_trouble, endpoints_in_trouble, jobs_falling_silent
 from billing.queries.work import (
     Waiting,
     credit_requests_waiting,
+    grants_awaiting_payment,
     parked_statements,
     statements_in_review,
     unpriced_usage,
@@ -171,6 +173,29 @@ def credit_to_approve(request: HttpRequest) -> WorkQueue | None:
             )
             for each in shown
         ],
+    )
+
+
+def credit_to_be_paid(request: HttpRequest) -> WorkQueue | None:
+    """Return the credit that waits for its payment, the longest waiting on top."""
+    if not request.user.has_perm("billing.add_creditgrant"):
+        return None
+    shown, counted = _first(grants_awaiting_payment()[: _COUNTED + 1])
+    return WorkQueue(
+        title="Credit waiting for its payment",
+        counted=counted,
+        link=_link("billing_creditpool_changelist"),
+        rows=[
+            Row(
+                title=f"{each.pool.customer.name}, {amount_in(each.amount, each.pool.unit)}",
+                detail=f"{Money(each.cost, each.currency)} since {_day(each.effective_at)}"
+                if each.cost
+                else f"Since {_day(each.effective_at)}",
+                link=_link("billing_creditpool_paid", pk=each.pool_id),
+            )
+            for each in shown
+        ],
+        quiet="All credit that needs payment is paid.",
     )
 
 
@@ -356,6 +381,7 @@ PROVIDERS: list[Provider] = [
     drafts,
     statements_to_review,
     credit_to_approve,
+    credit_to_be_paid,
     parked_customers,
     outcomes_to_verify,
     disputes,

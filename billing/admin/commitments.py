@@ -23,7 +23,7 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
-from billing.queries.commitments import Pace, counted_on, pace_of
+from billing.queries.commitments import bar_of, counted_on, pace_of
 from billing.wording import Money, day
 from plans.admin.action_forms import DateInput
 from plans.admin.actions import ActionPage, answer, sent
@@ -214,7 +214,7 @@ class CommitmentAdmin(HouseAdmin):
     def _show(self, request: HttpRequest, row: Commitment, *, now: datetime) -> HttpResponse:
         paces = pace_of(row, now=now)
         return self._page(
-            request, row, {"paces": [(each, _chart(each)) for each in paces],
+            request, row, {"paces": [(each, bar_of(each)) for each in paces],
                            "counted": counted_on(row)}
         )  # fmt: skip
 
@@ -353,11 +353,3 @@ def _end_effects(row: Commitment, *, now: datetime) -> list[str]:
                     "promised for later instalments."
                 )
     return effects
-
-
-def _chart(pace: Pace) -> dict[str, str]:
-    return {
-        "used": f"{pace.used_percent:.2f}",
-        "gone": f"{pace.gone_percent:.2f}",
-        "words": f"{pace.used_percent:.0f}% is used, {pace.gone_percent:.0f}% of the time is gone",
-    }

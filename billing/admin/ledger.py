@@ -16,7 +16,8 @@ from unfold.paginator import InfinitePaginator
 
 from billing.admin.finance import report_page
 from billing.models import LedgerAccount, LedgerEntry, LedgerTransaction, UnitOfAccount
-from billing.wording import Money, Quantity, moment
+from billing.queries.credit_page import amount_in
+from billing.wording import moment
 from plans.admin.base import HouseAdmin
 
 _ENTRIES = Prefetch(
@@ -127,9 +128,7 @@ class LedgerTransactionAdmin(ReadOnlyAdmin):
 
 def in_unit(amount: Decimal, unit: UnitOfAccount) -> str:
     """Write an amount of a currency as money, of a credit with its code."""
-    if unit.kind == UnitOfAccount.Kind.CURRENCY:
-        return str(Money(amount, unit.code))
-    return str(Quantity(amount, unit.code))
+    return amount_in(amount, unit)
 
 
 def _at(posted: LedgerTransaction, at: Any) -> str:

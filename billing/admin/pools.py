@@ -17,6 +17,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from billing.admin.ledger import in_unit
 from billing.admin.moving import AWAITS, expire_page, transfer_page
+from billing.admin.purchases import paid_page, purchase_rows
 from billing.credits.queries import annotated_with_balances
 from billing.credits.requests import request_grant
 from billing.models import CreditGrant, CreditPool, Hold, UnitOfAccount
@@ -92,7 +93,7 @@ class CreditPoolAdmin(HouseAdmin):
     fields = ("customer", ("name", "key"), "unit")
     prepopulated_fields = {"key": ("name",)}
     change_form_template = "admin/billing/creditpool/change_form.html"
-    actions_detail = ("grant", "transfer", "expire")
+    actions_detail = ("grant", "paid", "transfer", "expire")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[CreditPool]:
         """Load the balances of a page at once."""
@@ -153,6 +154,13 @@ class CreditPoolAdmin(HouseAdmin):
         """Add credit to the pool."""
         pool = get_object_or_404(self.get_queryset(request), pk=object_id)
         return answer(self, request, _grant_page(request, pool, now=timezone.now()))
+
+    @action(description="Paid", url_path="paid", permissions=["grant"])
+    def paid(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Let a grant that waits for its payment be used."""
+        pool = get_object_or_404(self.get_queryset(request), pk=object_id)
+        now = pool.customer.clock_at or timezone.now()
+        return answer(self, request, paid_page(self, request, pool, now=now))
 
     @action(description="Move credit", url_path="transfer", permissions=["grant"])
     def transfer(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -218,6 +226,7 @@ def _contents(pool: Any) -> dict[str, Any]:
             ("Available", in_unit(pool.available, unit)),
         ],
         "zone": zone,
+        "purchases": purchase_rows(pool),
         "grants": [
             {
                 "key": grant.key,

@@ -81,6 +81,11 @@ def packs_on_sale(*, customer: Customer, at: datetime) -> list[OnSale]:
     return [OnSale(known, pack) for known in terms.values() for pack in known.terms.packs]
 
 
+def amount_of(pack: rating.CreditPack, *, quantity: int, currency: str) -> Decimal:
+    """Return what so many packs cost, rounded once."""
+    return rating.round_money(pack.amount * quantity, currency=currency)
+
+
 @transaction.atomic
 def buy_pack(
     *,
@@ -123,7 +128,7 @@ def _order(customer: Customer, found: OnSale, quantity: int, *, now: datetime) -
         name=pack.name,
         quantity=quantity,
         credits=pack.credits * quantity,
-        amount=rating.round_money(pack.amount * quantity, currency=customer.currency),
+        amount=amount_of(pack, quantity=quantity, currency=customer.currency),
         expires_at=_expiry(customer, pack.expires_months, bought_at=now),
         priority=pack.priority,
         needs_payment=pack.needs_payment,

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from billing.portal import job_views, login, outcomes, spend_views, views
+from billing.portal import credit_views, job_views, login, outcomes, spend_views, views
 
 app_name = "portal"
 
@@ -12,6 +12,9 @@ urlpatterns = [
     path("spend/", spend_views.spend, name="spend"),
     path("spend/budget/", spend_views.budget, name="budget"),
     path("spend/budget/<str:key>/", spend_views.budget, name="budget"),
+    path("credit/", credit_views.credit, name="credit"),
+    path("credit/packs/<str:key>/", credit_views.buy, name="buy"),
+    path("commitments/", credit_views.commitments, name="commitments"),
     path("jobs/", job_views.jobs, name="jobs"),
     path("jobs/<uuid:public_id>/", job_views.job, name="job"),
     path("statements/", views.statements, name="statements"),

@@ -71,10 +71,12 @@ def line_events(
     return page_of(request, "events", customer=customer, page=page)
 
 
-def page_of(request: HttpRequest, name: str, *, customer: Customer, **context: Any) -> HttpResponse:
+def page_of(
+    request: HttpRequest, name: str, *, customer: Customer, status: int = 200, **context: Any
+) -> HttpResponse:
     """Render a page of the portal in its frame."""
     context |= {"customer_name": customer.name, "zone": customer.time_zone, "section": name}
-    return render(request, f"portal/{name}.html", context)
+    return render(request, f"portal/{name}.html", context, status=status)
 
 
 def after_of(request: HttpRequest, *, digits: int = 9) -> int | None:

@@ -1,22 +1,24 @@
 """How a commitment stands: what is used of it, at which pace, and which statements counted."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Final
+from typing import Final, NamedTuple
 
 from django.db import connection
 
 from billing.statements.preview import NoSubscription, preview_statement
 from billing.statements.promises import Asked, Promises, Whose
-from billing.statements.values import Draft, Measured
-from billing.wording import Money, Span
-from plans.models import Commitment
+from billing.statements.values import Measured
+from billing.wording import Money, Span, day, days_between
+from plans.commitments import commitment_value
+from plans.models import Commitment, Customer
 from plans.rating import RatingError
-from plans.rating.commitments import shortfall
+from plans.rating.commitments import instalment_stretches, shortfall
 from plans.rating.money import HUNDRED, minus, over, plus, round_money, times
 
+COMMITMENTS_MOST: Final = 50
 _ZERO: Final = Decimal(0)
 
 
@@ -44,6 +46,28 @@ class Pace:
     is_over: bool
 
 
+class Bar(NamedTuple):
+    """How much is used and how much time is gone, in percent for a drawing and in words."""
+
+    used: str
+    gone: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """A commitment as its customer reads it: its terms, its stretches so far, its schedule."""
+
+    name: str
+    is_postpaid: bool
+    kind: str
+    amount: Money
+    term: str
+    ended: str
+    paces: Sequence[tuple[Pace, Bar]]
+    schedule: Sequence[tuple[str, Money]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CountedOn:
     """A finalised statement that counted usage for a commitment."""
@@ -56,20 +80,64 @@ class CountedOn:
 
 def pace_of(commitment: Commitment, *, now: datetime) -> list[Pace]:
     """Return how each stretch of an approved commitment that has begun stands."""
-    customer = commitment.customer
+    return _paces([commitment], customer=commitment.customer, now=now)[0]
+
+
+def commitments_page(*, customer: Customer, now: datetime) -> list[Standing]:
+    """Return a customer's approved commitments, latest first, in a fixed number of queries."""
+    rows = Commitment.objects.filter(customer=customer, approved_at__isnull=False)
+    found = rows.prefetch_related("instalments").order_by("-start_date", "pk")
+    shown = list(found[:COMMITMENTS_MOST])
+    paces = _paces(shown, customer=customer, now=now) if shown else []
+    return [_standing(row, each) for row, each in zip(shown, paces, strict=True)]
+
+
+def _standing(row: Commitment, paces: Sequence[Pace]) -> Standing:
+    terms = commitment_value(row)
+    return Standing(
+        name=row.name,
+        is_postpaid=row.kind == Commitment.Kind.POSTPAID,
+        kind=row.get_kind_display(),
+        amount=Money(terms.amount, row.currency),
+        term=days_between(terms.start, terms.until),
+        ended=day(row.ended_on) if row.ended_on else "",
+        paces=[(each, bar_of(each)) for each in paces],
+        schedule=[
+            (days_between(each.start, each.end), Money(each.amount, row.currency))
+            for each in instalment_stretches(terms)
+        ],
+    )
+
+
+def bar_of(pace: Pace) -> Bar:
+    """Return how far a stretch is, for a drawing."""
+    words = f"{pace.used_percent:.0f}% is used, {pace.gone_percent:.0f}% of the time is gone"
+    return Bar(used=f"{pace.used_percent:.2f}", gone=f"{pace.gone_percent:.2f}", words=words)
+
+
+def _paces(
+    commitments: Sequence[Commitment], *, customer: Customer, now: datetime
+) -> list[list[Pace]]:
+    """Return the stretches of one customer's commitments: one read and one preview for all."""
     promises = Promises({Whose(customer.pk, customer.time_zone)})
     asked = Asked(customer.pk, now, now)
-    stretches = promises.stretches_of(commitment.pk, asked)
-    running = _running(commitment, now=now)
+    running = _running(customer.pk, now=now)
     return [
-        _pace(each, commitment, running=running.get(each.start, _ZERO), now=now)
-        for each in stretches
-        if each.start <= now
-    ]
+        [
+            _pace(each, row, running=running.get((row.pk, each.start), _ZERO), customer=customer,
+                  now=now)
+            for each in promises.stretches_of(row.pk, asked)
+            if each.start <= now
+        ]
+        for row in commitments
+    ]  # fmt: skip
 
 
-def _pace(stretch: Measured, commitment: Commitment, *, running: Decimal, now: datetime) -> Pace:
-    currency, zone = commitment.currency, commitment.customer.time_zone
+def _pace(
+    stretch: Measured, commitment: Commitment, *, running: Decimal, customer: Customer,
+    now: datetime,
+) -> Pace:  # fmt: skip
+    currency, zone = commitment.currency, customer.time_zone
     used = plus(stretch.counted, running)
     gone = _gone_percent(stretch, now=now)
     projected = used
@@ -102,23 +170,22 @@ def _gone_percent(stretch: Measured, *, now: datetime) -> Decimal:
     return over(times(gone, HUNDRED), whole)
 
 
-def _running(commitment: Commitment, *, now: datetime) -> dict[datetime, Decimal]:
-    """Return what the running period counts so far by stretch; nothing where it has no price."""
+def _running(customer_id: int, *, now: datetime) -> dict[tuple[int, datetime], Decimal]:
+    """Return what the running period counts so far, by commitment and stretch.
+
+    Nothing where it has no price.
+    """
     try:
-        _, draft = preview_statement(customer_id=commitment.customer_id, now=now)
+        _, draft = preview_statement(customer_id=customer_id, now=now)
     except (NoSubscription, RatingError):
         return {}
-    found: dict[datetime, Decimal] = {}
-    for stretch, counted in _counted_in(draft, commitment_id=commitment.pk):
-        found[stretch] = plus(found.get(stretch, _ZERO), counted)
-    return found
-
-
-def _counted_in(draft: Draft, *, commitment_id: int) -> Iterator[tuple[datetime, Decimal]]:
+    found: dict[tuple[int, datetime], Decimal] = {}
     for line in draft.lines:
         note = line.explanation.commitment
-        if note is not None and note.commitment == commitment_id:
-            yield note.stretch, note.counted
+        if note is not None:
+            key = (note.commitment, note.stretch)
+            found[key] = plus(found.get(key, _ZERO), note.counted)
+    return found
 
 
 def counted_on(commitment: Commitment) -> Sequence[CountedOn]:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from django.db import connection
 from django.db.models import Count, Max, QuerySet
 
-from billing.models import CreditRequest, Statement
+from billing.models import CreditGrant, CreditRequest, Statement
 from billing.queries.pages import Head, head_of
 from billing.wording import Quantity
 from plans.models import Meter
@@ -83,6 +83,15 @@ def credit_requests_waiting() -> "QuerySet[CreditRequest]":
     waiting = CreditRequest.objects.filter(status=CreditRequest.Status.REQUESTED)
     parts = ("pool__customer", "requested_by")
     return waiting.select_related(*parts).order_by("requested_at", "pk")
+
+
+def grants_awaiting_payment() -> "QuerySet[CreditGrant]":
+    """Return the grants that may not be used before they are paid, the oldest first.
+
+    Those that lapsed unpaid wait no more.
+    """
+    waiting = CreditGrant.objects.filter(has_credit=True, needs_payment=True, paid_at=None)
+    return waiting.select_related("pool__customer", "pool__unit").order_by("effective_at", "pk")
 
 
 _UNPRICED = """
