@@ -221,6 +221,7 @@ def _decide(
         amounts=credit,
         key=f"job:{job.public_id}",
         job_class=request.job_class,
+        workspace_id=account.workspace_id,
         now=now,
     )
     return Answer(body, is_new=True)
