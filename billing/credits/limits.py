@@ -19,6 +19,7 @@ class WorkspaceLimitReached(OperationError):
     """The workspace may not hold so much of the pool in this billing period."""
 
     code = "workspace_limit_reached"
+    http_status = 402
 
 
 def check_limit(
