@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from django.db import connection
 from django.db.models import Q
 
-from billing.models import DryRun, Spend, SpendSweep
+from billing.models import CreditPool, DryRun, Spend, SpendSweep
 from billing.statements.facts import Period
 from plans.models import Customer
 
@@ -97,6 +97,12 @@ def lock_customers(*, customer_ids: Collection[int]) -> None:
     """
     rows = Customer.objects.filter(pk__in=customer_ids)
     list(rows.select_for_update(of=("self",), no_key=True).order_by("pk").values_list("pk"))
+
+
+def lock_pool(*, pool_id: int) -> None:
+    """Lock a pool: who places or ends a hold of it waits. A transaction must be open."""
+    rows = CreditPool.objects.filter(pk=pool_id)
+    list(rows.select_for_update(of=("self",), no_key=True).values_list("pk"))
 
 
 def lock_spend(*, customer_ids: Collection[int]) -> dict[int, Spend]:

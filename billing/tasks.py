@@ -4,7 +4,7 @@ Each is safe to run twice and at the same time as another: statements are claime
 stops at its time limit with work left sends itself again.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from celery import shared_task
 from django.conf import settings
@@ -17,7 +17,10 @@ from billing.alerts.sending import customers_to_tell
 from billing.credits.allotting import allot_credit
 from billing.credits.expiring import expire_grants
 from billing.credits.holding import expire_holds
+from billing.credits.low_balance import notice_low_balances, pools_to_watch
 from billing.credits.prepaid import grant_prepaid
+from billing.credits.telling import send_low_balance, unsent_low_balances
+from billing.credits.topping_up import pools_to_top_up, top_up
 from billing.dry_runs.running import abandoned_runs, run_dry_run
 from billing.jobs.sweeping import PAGE, expire_silent
 from billing.ledger.checks import check_ledger
@@ -148,11 +151,35 @@ def expire_credit() -> None:
 
 @shared_task
 def draw_credit() -> None:
-    """Grant what plans allot, and draw what usage has come to since it was last looked at."""
+    """Grant what plans allot, and draw what usage has come to since it was last looked at.
+
+    Then packs are bought for the pools that are low, and somebody is told of those that stay so.
+    """
     now, after = timezone.now(), 0
     allot_credit(now=now)
     while (last := sweep_credit(now=now, after=after)) is not None:
         after = last
+    refill(now=now)
+
+
+def refill(*, now: datetime) -> None:
+    """Buy packs for the pools that are low, store alerts of those that stay so, and mail these."""
+    after = 0
+    while page := pools_to_top_up(now=now, after=after):
+        top_up(pool_ids=page, now=now)
+        after = page[-1]
+    after = 0
+    while page := pools_to_watch(after=after):
+        notice_low_balances(pool_ids=page, now=now)
+        after = page[-1]
+    for alert_id in unsent_low_balances(now=now):
+        tell_of_low_balance.delay(alert_id)
+
+
+@shared_task
+def tell_of_low_balance(alert_id: int) -> None:
+    """Mail one alert of a low balance."""
+    send_low_balance(alert_id=alert_id, now=timezone.now())
 
 
 @shared_task

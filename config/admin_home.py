@@ -4,16 +4,19 @@ Each provider answers for one kind of work and makes one read; ``PROVIDERS`` lis
 order of the page. A provider returns None for a person who may not see that work.
 """
 
-from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final
 
 from django.http import HttpRequest
-from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
 from billing.queries.credit_page import amount_in
-from billing.queries.trouble import alerts_in_trouble, endpoints_in_trouble, jobs_falling_silent
+from billing.queries.trouble import (
+    alerts_in_trouble,
+    endpoints_in_trouble,
+    jobs_falling_silent,
+    top_ups_in_trouble,
+)
 from billing.queries.work import (
     Waiting,
     credit_requests_waiting,
@@ -23,6 +26,13 @@ from billing.queries.work import (
     unpriced_usage,
 )
 from billing.wording import Money, Quantity
+from config.admin_queue import COUNTED as _COUNTED
+from config.admin_queue import SHOWN as _SHOWN
+from config.admin_queue import Provider, Row, WorkQueue
+from config.admin_queue import counted as _counted
+from config.admin_queue import day as _day
+from config.admin_queue import first as _first
+from config.admin_queue import link as _link
 from plans.models import PlanVersion
 from plans.reviews import (
     awaiting_approval,
@@ -33,33 +43,7 @@ from plans.reviews import (
 from usage.models import Outcome, QuarantinedEvent
 from usage.outcome_queries import awaiting_reviewer, open_disputes
 
-_SHOWN: Final = 5
-_COUNTED: Final = 50
 _UNPRICED_OF: Final = timedelta(days=62)
-
-Found = TypeVar("Found")
-
-
-class Row(NamedTuple):
-    """One piece of work; ``retry`` is the page that tries it again."""
-
-    title: str
-    detail: str
-    link: str = ""
-    retry: str = ""
-
-
-class WorkQueue(NamedTuple):
-    """One kind of work: how much waits ("50+" where there is more), its list, its first rows."""
-
-    title: str
-    counted: str
-    link: str
-    rows: Sequence[Row]
-    quiet: str = "Nothing waits."
-
-
-Provider = Callable[[HttpRequest], WorkQueue | None]
 
 
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
@@ -339,6 +323,27 @@ def unsent_alerts(request: HttpRequest) -> WorkQueue | None:
     )
 
 
+def failing_top_ups(request: HttpRequest) -> WorkQueue | None:
+    """Return the top-ups that could not buy a pack, with the reason."""
+    if not request.user.has_perm("billing.view_creditpool"):
+        return None
+    shown, counted = _first(top_ups_in_trouble()[: _COUNTED + 1])
+    return WorkQueue(
+        title="Failing top-ups",
+        counted=counted,
+        link=_link("billing_creditpool_changelist"),
+        rows=[
+            Row(
+                title=f"{each.pool.customer.name}, {each.pool.name}",
+                detail=("Disabled: " if each.disabled_at else "") + each.failure,
+                link=_link("billing_creditpool_change", pk=each.pool_id),
+            )
+            for each in shown
+        ],
+        quiet="Every top-up works.",
+    )
+
+
 def outcomes_to_verify(request: HttpRequest) -> WorkQueue | None:
     """Return the outcomes that a reviewer must look at, those due first on top."""
     if not request.user.has_perm("usage.review_outcome"):
@@ -390,26 +395,5 @@ PROVIDERS: list[Provider] = [
     holds_about_to_expire,
     failing_webhooks,
     unsent_alerts,
+    failing_top_ups,
 ]
-
-
-def _first(rows: Iterable[Found]) -> tuple[list[Found], str]:
-    found = list(rows)
-    return found[:_SHOWN], _counted(len(found), has_more=len(found) > _COUNTED)
-
-
-def _counted(rows: int, *, has_more: bool) -> str:
-    return f"{_COUNTED}+" if has_more else str(rows)
-
-
-def _link(view: str, query: str = "", *, pk: int | None = None) -> str:
-    """Return an admin page's address; "" where that page is not there."""
-    try:
-        address = reverse(f"admin:{view}", args=[] if pk is None else [pk])
-    except NoReverseMatch:
-        return ""
-    return f"{address}?{query}" if query else address
-
-
-def _day(at: datetime) -> str:
-    return f"{at.astimezone(UTC):%d %B %Y}"

@@ -18,6 +18,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 from billing.admin.ledger import in_unit
 from billing.admin.moving import AWAITS, expire_page, transfer_page
 from billing.admin.purchases import paid_page, purchase_rows
+from billing.admin.refilling import limit_page, low_balance_page, settings_of, top_up_page
 from billing.credits.queries import annotated_with_balances
 from billing.credits.requests import request_grant
 from billing.models import CreditGrant, CreditPool, Hold, UnitOfAccount
@@ -93,7 +94,7 @@ class CreditPoolAdmin(HouseAdmin):
     fields = ("customer", ("name", "key"), "unit")
     prepopulated_fields = {"key": ("name",)}
     change_form_template = "admin/billing/creditpool/change_form.html"
-    actions_detail = ("grant", "paid", "transfer", "expire")
+    actions_detail = ("grant", "paid", "transfer", "expire", "top_up", "low_balance", "limit")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[CreditPool]:
         """Load the balances of a page at once."""
@@ -174,6 +175,24 @@ class CreditPoolAdmin(HouseAdmin):
         pool = get_object_or_404(self.get_queryset(request), pk=object_id)
         return answer(self, request, expire_page(request, pool, now=timezone.now()))
 
+    @action(description="Top-up", url_path="top-up", permissions=["grant"])
+    def top_up(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Say when a pack is bought by itself."""
+        pool = get_object_or_404(self.get_queryset(request), pk=object_id)
+        return answer(self, request, top_up_page(request, pool))
+
+    @action(description="Low balance", url_path="low-balance", permissions=["grant"])
+    def low_balance(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Say below what balance somebody is told."""
+        pool = get_object_or_404(self.get_queryset(request), pk=object_id)
+        return answer(self, request, low_balance_page(request, pool))
+
+    @action(description="Limit a workspace", url_path="limit", permissions=["grant"])
+    def limit(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Say what a workspace takes of the pool at most."""
+        pool = get_object_or_404(self.get_queryset(request), pk=object_id)
+        return answer(self, request, limit_page(request, pool))
+
 
 def _grant_page(request: HttpRequest, pool: CreditPool, *, now: datetime) -> ActionPage:
     def run(cleaned: dict[str, Any]) -> str:
@@ -225,6 +244,7 @@ def _contents(pool: Any) -> dict[str, Any]:
             ("Held", in_unit(pool.held, unit)),
             ("Available", in_unit(pool.available, unit)),
         ],
+        "settings": settings_of(pool),
         "zone": zone,
         "purchases": purchase_rows(pool),
         "grants": [

@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 from django.db import connection, transaction
 
+from billing.credits.limits import check_limit
+from billing.locks import lock_pool
 from billing.models import Hold
 from plans.errors import OperationError
 from plans.rating.money import minus
@@ -60,18 +62,32 @@ def place_hold(
     expires_at: datetime,
     meter: str = "",
     job_class: str = "",
+    workspace_id: int | None = None,
 ) -> Held:
     """Reserve credit for a meter and a job class, once for its key.
 
-    Raises NotEnoughCredit, and HoldKeyTaken where another amount was held under the key.
+    Where a workspace is named, the hold counts against its limit in the pool. Raises
+    NotEnoughCredit, WorkspaceLimitReached, and HoldKeyTaken where another amount was held under
+    the key.
     """
     if amount <= 0:
         raise NotEnoughCredit(f"Nothing is held by {amount}: state more than zero.", field="amount")
+    said = (pool_id, key, amount, now, expires_at, meter, job_class)
+    if workspace_id is None:
+        return _place(said)
+    with transaction.atomic():
+        lock_pool(pool_id=pool_id)
+        check_limit(pool_id=pool_id, workspace_id=workspace_id, key=key, amount=amount, now=now)
+        held = _place(said)
+        if held.available is not None:
+            Hold.objects.filter(pk=held.hold_id).update(workspace_id=workspace_id)
+        return held
+
+
+def _place(said: tuple[int, str, Decimal, datetime, datetime, str, str]) -> Held:
+    _, key, amount, *_ = said
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT * FROM billing_place_hold(%s, %s, %s, %s, %s, %s, %s)",
-            [pool_id, key, amount, now, expires_at, meter, job_class],
-        )
+        cursor.execute("SELECT * FROM billing_place_hold(%s, %s, %s, %s, %s, %s, %s)", said)
         hold_id, held, available = cursor.fetchone()
     if hold_id is None:
         raise NotEnoughCredit(

@@ -279,6 +279,7 @@ def _admitted(
         amounts=weighed.credit,
         key=f"job:{job.public_id}",
         job_class=request.job_class,
+        workspace_id=account.workspace_id,
         now=now,
     )
     return Answer(body, is_new=True)

@@ -38,9 +38,13 @@ def hold_credit(
     amounts: Mapping[str, Decimal],
     key: str,
     job_class: str,
+    workspace_id: int | None,
     now: datetime,
 ) -> None:
-    """Pin so much of each unit under a key, pool by pool, as far as the pools have it."""
+    """Pin so much of each unit under a key, pool by pool, as far as the pools have it.
+
+    Raises WorkspaceLimitReached.
+    """
     left = dict(amounts)
     for pool_id, unit, free in _pools(customer_id, list(amounts), job_class, now=now):
         part = min(free, left[unit])
@@ -52,6 +56,7 @@ def hold_credit(
                 now=now,
                 expires_at=now + HOLD_LASTS,
                 job_class=job_class,
+                workspace_id=workspace_id,
             )
             left[unit] -= part
 

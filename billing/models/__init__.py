@@ -7,6 +7,7 @@ from billing.models.outcomes import OutcomeRequest
 from billing.models.requests import CreditRequest
 from billing.models.spend import Spend, SpendSweep
 from billing.models.statements import Statement, StatementLine
+from billing.models.top_up import LowBalance, LowBalanceAlert, PoolLimit, TopUp
 from billing.models.webhooks import (
     EventType,
     WebhookAttempt,
@@ -31,12 +32,16 @@ __all__ = [
     "LedgerAccount",
     "LedgerEntry",
     "LedgerTransaction",
+    "LowBalance",
+    "LowBalanceAlert",
     "OutcomeRequest",
+    "PoolLimit",
     "Spend",
     "SpendDay",
     "SpendSweep",
     "Statement",
     "StatementLine",
+    "TopUp",
     "UnitOfAccount",
     "WebhookAttempt",
     "WebhookDelivery",

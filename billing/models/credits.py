@@ -13,7 +13,7 @@ from django.core.validators import MinValueValidator
 from django.db import models
 
 from billing.models.ledger import UnitOfAccount, set_index
-from plans.models import Customer
+from plans.models import Customer, Workspace
 from plans.models.fields import key_field, validate_currency
 
 
@@ -177,6 +177,14 @@ class Hold(models.Model):
     asked = amount_field(null=True)
     meter = models.CharField(max_length=100, blank=True, default="")
     job_class = models.CharField(max_length=100, blank=True, default="")
+    workspace = models.ForeignKey(
+        Workspace,
+        on_delete=models.PROTECT,
+        null=True,
+        db_index=False,
+        related_name="+",
+        help_text="Whose limit in the pool it counts against.",
+    )
     status = models.CharField(max_length=8, choices=Status.choices, default=Status.PENDING)
     held_at = models.DateTimeField()
     expires_at = models.DateTimeField()
@@ -195,6 +203,11 @@ class Hold(models.Model):
         indexes = [
             models.Index(
                 fields=["expires_at"], name="hold_to_expire", condition=models.Q(status="pending")
+            ),
+            models.Index(
+                fields=["workspace", "pool", "held_at"],
+                name="hold_of_workspace",
+                condition=models.Q(workspace__isnull=False),
             ),
         ]
 

@@ -14,6 +14,7 @@ class EventType(models.TextChoices):
 
     BUDGET_ALERT = "budget.alert", "A budget reached one of its shares"
     BUDGET_FORECAST = "budget.forecast", "A budget will end before its period"
+    CREDIT_LOW_BALANCE = "credit.low_balance", "A pool of credit is low"
     JOB_SETTLED = "job.settled", "A job was settled"
     JOB_EXPIRED = "job.expired", "A job fell silent and expired"
     STATEMENT_FINALISED = "statement.finalised", "A statement was finalised"

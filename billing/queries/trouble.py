@@ -5,7 +5,7 @@ from typing import Final
 
 from django.db.models import Q, QuerySet
 
-from billing.models import BudgetAlert, WebhookEndpoint
+from billing.models import BudgetAlert, TopUp, WebhookEndpoint
 from usage.models import Job
 
 SILENT_WITHIN: Final = timedelta(minutes=5)
@@ -27,3 +27,8 @@ def alerts_in_trouble() -> "QuerySet[BudgetAlert]":
     """Return the alerts that could not be mailed at least once and wait, oldest first."""
     alerts = BudgetAlert.objects.filter(sent_at=None, attempts__gt=0)
     return alerts.select_related("customer").order_by("pk")
+
+
+def top_ups_in_trouble() -> "QuerySet[TopUp]":
+    """Return the top-ups that failed since their last success, also those disabled by it."""
+    return TopUp.objects.filter(failures__gt=0).select_related("pool__customer").order_by("pk")
