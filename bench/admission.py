@@ -109,7 +109,8 @@ class _Admissions:
 
         def work(number: int, until: float) -> list[float]:
             web = http.client.HTTPConnection(HOST, self._port, timeout=60)
-            times, mark = [], f"{time.time_ns()}.{number}"
+            times: list[float] = []
+            mark = f"{time.time_ns()}.{number}"
             while (started := time.perf_counter()) < until:
                 whose = (len(times) * CLIENTS + number) * 7919 % customers
                 self._admit(web, whose, key=f"{mark}.{len(times)}")
