@@ -8,7 +8,7 @@ what is owed.
 import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -35,6 +35,8 @@ from usage.arrivals import first_usage_ahead
 from usage.job_quantities import read, stored, without
 
 UNPRICED = "unpriced_usage"
+# A test clock stands still: what was used at its very time has been used.
+_INSTANT = timedelta(microseconds=1)
 
 
 class Problem(NamedTuple):
@@ -85,7 +87,7 @@ def rate_spend(*, customer_ids: Collection[int], now: datetime) -> SpendReport:
     clocks = test_clocks(customer_ids)
     report = _rate([each for each in customer_ids if each not in clocks], now=now)
     for customer_id, at in clocks.items():
-        report.add(_rate([customer_id], now=at))
+        report.add(_rate([customer_id], now=at + _INSTANT))
     return report
 
 
