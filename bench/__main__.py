@@ -1,7 +1,7 @@
 """Print the figures: `python -m bench`, or `make bench`.
 
 BENCH_SIZE is small (the default), full or tiny; BENCH_ONLY names some of ingest, rollup, close,
-credits, outcomes, spend, estimates, pages; BENCH_KEEP=1 leaves the databases behind,
+credits, outcomes, admission, spend, estimates, pages; BENCH_KEEP=1 leaves the databases behind,
 BENCH_DATABASE names them otherwise.
 """
 
@@ -14,7 +14,9 @@ from bench.database import Databases, point_settings_here
 from bench.sizes import SIZES, Size
 
 # Each is a module here with a function `measure`; they are imported once the settings stand.
-GROUPS = ("ingest", "rollup", "close", "credits", "outcomes", "spend", "estimates", "pages")
+GROUPS = (
+    "ingest", "rollup", "close", "credits", "outcomes", "admission", "spend", "estimates", "pages",
+)  # fmt: skip
 
 
 def main() -> int:

@@ -34,7 +34,7 @@ def _latency(size: Size) -> None:
     now = datetime.now(tz=UTC)
     jobs = FINISHED[size.name]
     classes = [JobClass.objects.create(key=f"class-{n}", name=f"{n}") for n in range(JOB_CLASSES)]
-    _finish_jobs(jobs, classes, now=now)
+    finish_jobs(jobs, classes, now=now)
     asked = 100 if size.name == "tiny" else REQUESTS
     noise = Random(1)
     numbers = [noise.randrange(size.customers) for _ in range(asked + WARM_UP)]
@@ -108,14 +108,15 @@ FROM usage_job j CROSS JOIN LATERAL (VALUES
 """
 
 
-def _finish_jobs(jobs: int, classes: list[JobClass], *, now: datetime) -> None:
+def finish_jobs(jobs: int, classes: list[JobClass], *, now: datetime) -> None:
+    """Store so many jobs of the classes that succeeded, with their quantities, up to now."""
     with connection.cursor() as cursor:
         cursor.execute(
             _JOBS,
             {
                 "jobs": jobs,
                 "classes": [each.pk for each in classes],
-                "count": JOB_CLASSES,
+                "count": len(classes),
                 "values": list(CLASSES),
                 "customers": Customer.objects.count(),
                 "now": now,

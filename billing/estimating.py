@@ -18,7 +18,7 @@ from billing.spend.standing import standing_of
 from plans import rating
 from plans.models import Customer, JobClass, Workspace
 from plans.rating.money import ZERO, plus, times, total
-from usage.comparable import ComparableJob, PerInput, newest_jobs
+from usage.comparable import ComparableJob, PerInput, newest_jobs, newest_of_class
 
 __all__ = ["Estimate", "estimate"]
 
@@ -44,14 +44,16 @@ def estimate(
     dimensions: Mapping[str, str] | None = None,
     service_class: str = "",
     spend: Spend | None = None,
+    standing: Standing | None = None,
 ) -> Estimate:
     """Return the range of what a job will cost on the customer's plan, on top of its usage so far.
 
     ``dimensions`` are property values known beforehand: quantities are priced at them, and jobs
-    that had the same are preferred. ``spend`` is the customer's row where it was read already.
+    that had the same are preferred. ``spend`` is the customer's row where it was read already,
+    ``standing`` the usage so far and the terms where these are known.
     Raises NoSubscription, and RatingError where no comparable job can be priced.
     """
-    standing = standing_of(customer=customer, at=at, spend=spend)
+    standing = standing or standing_of(customer=customer, at=at, spend=spend)
     known = dict(dimensions or {})
     likely = _likely(
         customer=customer, job_class=job_class, input_size=input_size, known=known, at=at
@@ -85,7 +87,7 @@ def _likely(
     own = newest_jobs(job_class_id=job_class.pk, customer_id=customer.pk, at=at)
     if len(own) >= COMPARABLE_LEAST:
         return _sample(own, "customer", input_size=input_size, known=known)
-    others = newest_jobs(job_class_id=job_class.pk, customer_id=None, at=at)
+    others = newest_of_class(job_class_id=job_class.pk, at=at)
     if len(others) >= COMPARABLE_LEAST:
         return _sample(others, "class", input_size=input_size, known=known)
     declared = _declared(job_class)

@@ -75,6 +75,21 @@ FAIL = _object(("cause",), cause=_CAUSE, reason=_REASON, usage=_USAGE, time=_TIM
 CANCEL = _object(reason=_REASON, usage=_USAGE, time=_TIME)
 
 
+# One class for all bodies: drf-spectacular takes two of one name for two components.
+_ESTIMATE = type(
+    inline_serializer(
+        "JobEstimate",
+        {
+            "low": serializers.CharField(),
+            "expected": serializers.CharField(),
+            "high": serializers.CharField(),
+            "basis": serializers.CharField(),
+            "comparable": serializers.IntegerField(),
+        },
+    )
+)
+
+
 def _job_fields() -> dict[str, Any]:
     return {
         "id": serializers.UUIDField(allow_null=True),
@@ -89,16 +104,7 @@ def _job_fields() -> dict[str, Any]:
         "input_size": serializers.CharField(),
         "dimensions": serializers.DictField(child=serializers.CharField()),
         "currency": serializers.CharField(),
-        "estimate": inline_serializer(
-            "JobEstimate",
-            {
-                "low": serializers.CharField(),
-                "expected": serializers.CharField(),
-                "high": serializers.CharField(),
-                "basis": serializers.CharField(),
-                "comparable": serializers.IntegerField(),
-            },
-        ),
+        "estimate": _ESTIMATE(),
         "held": serializers.CharField(help_text="Reserved until the usage is rated."),
         "amount": serializers.CharField(allow_null=True, help_text="What it came to."),
         "service_credit": serializers.CharField(),

@@ -25,7 +25,6 @@ from billing.jobs.asking import JobRequest
 from billing.jobs.life import begin_attempt, end_attempt, heartbeat
 from billing.jobs.queries import job_details, time_of
 from billing.jobs.settling import cancel, complete, fail
-from plans.clock import now_for
 from usage.api.auth import ApiKeyAuthentication, MayAskForJobs
 from usage.api.schema import PROBLEM, REFUSALS
 
@@ -58,9 +57,7 @@ class JobsView(_JobsView):
         key = key_of(request, required=not dry_run)
         asked = body_of(request, JobRequest)
         check_request(asked)
-        answer = admit(
-            request=asked, key=key, now=now_for(asked.subject, now=timezone.now()), dry_run=dry_run
-        )
+        answer = admit(request=asked, key=key, now=timezone.now(), dry_run=dry_run)
         return Response(answer.body, status=201 if answer.is_new and not dry_run else 200)
 
 

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import uuid4
 
-from django.db import connection, transaction
+from django.db import transaction
 
 from billing.estimates.values import Estimate
 from billing.estimating import estimate
@@ -45,6 +45,7 @@ from plans.rating.money import ZERO, minus
 from usage.admission import Admitted, Deferred, Refused, Request, decide
 from usage.job_quantities import Cell, added, by_meter, read, stored
 from usage.models import Job
+from usage.prepared import first_row
 
 _OVER = ("succeeded", "failed", "cancelled", "expired")
 
@@ -68,6 +69,7 @@ class _Likely:
 def admit(*, request: JobRequest, key: str, now: datetime, dry_run: bool = False) -> Answer:
     """Admit a job once for its key, or say why not; a dry run decides the same and changes nothing.
 
+    ``now`` is the real time: customers to test with are asked at their own.
     Asked again with the same key and request, the answer is the first one's. Raises NotAdmitted,
     KeyReused, UnknownSubject, UnknownJobClass, UnknownJob, NotSubscribed, WrongState of the parent,
     CannotBePriced.
@@ -76,6 +78,7 @@ def admit(*, request: JobRequest, key: str, now: datetime, dry_run: bool = False
     before = _read(request, key=key, now=now, lock=False)
     if before.known_digest is not None:
         return _known(before, digest=digest)
+    now = before.at
     if not dry_run and not is_fresh(before, at=now):
         rate_spend(customer_ids=[before.customer_id], now=now)
         before = _read(request, key=key, now=now, lock=False)
@@ -111,8 +114,12 @@ def _known(account: Account, *, digest: str) -> Answer:
 
 
 def _likely(account: Account, request: JobRequest, *, now: datetime) -> _Likely:
-    """Estimate the job, and say at which quantities it is held."""
+    """Estimate the job, and say at which quantities it is held.
+
+    Where the row of spend knows the version in force, both go by the terms that it was rated by.
+    """
     try:
+        standing = standing_for(account, at=now)
         found = estimate(
             customer=customer_of(account),
             job_class=JobClass(id=account.class_id, key=request.job_class),
@@ -122,8 +129,8 @@ def _likely(account: Account, request: JobRequest, *, now: datetime) -> _Likely:
             dimensions=request.dimensions,
             service_class=request.service_class,
             spend=spend_of(account),
+            standing=standing if is_fresh(account, at=now) else None,
         )
-        standing = standing_for(account, at=now)
     except rating.RatingError as error:
         raise CannotBePriced(str(error)) from error
     own = own_quantities(
@@ -384,9 +391,7 @@ def _write(
         spent_before_today(account, hours, job.admitted_at),
         account.customer_id,
     ]
-    with connection.cursor() as cursor:
-        cursor.execute(_WRITE, values)
-        return cursor.fetchone() is not None
+    return first_row(_WRITE, values) is not None
 
 
 def _column(job: Job, name: str) -> Any:

@@ -14,6 +14,7 @@ from django.db import connection
 
 from billing.jobs.errors import NotSubscribed, UnknownJob, UnknownJobClass, UnknownSubject
 from billing.models import Spend
+from usage.prepared import first_row
 
 
 class BudgetRow(NamedTuple):
@@ -60,6 +61,7 @@ class Account(NamedTuple):
     known_answer: dict[str, Any] | None
     parent_id: int | None
     parent_state: str | None
+    at: datetime
 
 
 _READ = """
@@ -77,7 +79,7 @@ SELECT c.id, c.key, c.currency, c.time_zone, o.workspace_id, coalesce(w.key, '')
                 AND (b.workspace_id IS NULL OR b.workspace_id = o.workspace_id)), '[]'),
     j.request_digest,
     (SELECT t.answer FROM usage_jobstep t WHERE t.job_id = j.id AND t.key = 'admit'),
-    p.id, p.state
+    p.id, p.state, coalesce(c.clock_at, %(at)s)
 FROM plans_subject o
 JOIN plans_customer c ON c.id = o.customer_id
 JOIN billing_spend s ON s.customer_id = c.id
@@ -87,14 +89,14 @@ LEFT JOIN usage_job j ON j.customer_id = c.id AND j.key = %(key)s
 LEFT JOIN usage_job p ON p.public_id = %(parent)s AND p.customer_id = c.id
 LEFT JOIN LATERAL (
     SELECT coalesce(i.version_id, v.id) AS version_id
-    FROM plans_subscription b
-    LEFT JOIN plans_versionpin i ON i.subscription_id = b.id AND i.starts_at <= %(at)s
-        AND (i.ends_at IS NULL OR i.ends_at > %(at)s)
+    FROM (SELECT coalesce(c.clock_at, %(at)s) AS at) n
+    JOIN plans_subscription b ON b.customer_id = c.id AND b.starts_at <= n.at
+        AND (b.ends_at IS NULL OR b.ends_at > n.at)
+    LEFT JOIN plans_versionpin i ON i.subscription_id = b.id AND i.starts_at <= n.at
+        AND (i.ends_at IS NULL OR i.ends_at > n.at)
     LEFT JOIN plans_planversion v ON v.plan_id = b.plan_id AND v.published_at IS NOT NULL
-        AND v.currency = c.currency AND v.effective_from <= %(at)s
-        AND (v.effective_until IS NULL OR v.effective_until > %(at)s)
-    WHERE b.customer_id = c.id AND b.starts_at <= %(at)s
-        AND (b.ends_at IS NULL OR b.ends_at > %(at)s)
+        AND v.currency = c.currency AND v.effective_from <= n.at
+        AND (v.effective_until IS NULL OR v.effective_until > n.at)
     LIMIT 1) u ON true
 WHERE o.key = %(subject)s
 """
@@ -115,6 +117,7 @@ def read_account(
 ) -> Account:
     """Return how the customer stands that a subject names; with ``lock`` it stays so.
 
+    ``at`` is the real time; a customer to test with stands at its own, as the account says.
     ``lock`` needs a transaction. Raises UnknownSubject, UnknownJobClass, UnknownJob for the parent,
     NotSubscribed.
     """
@@ -128,10 +131,7 @@ def read_account(
 
 
 def _row(values: dict[str, Any], *, lock: bool) -> tuple[Any, ...] | None:
-    with connection.cursor() as cursor:
-        cursor.execute(_LOCKED if lock else _READ, values)
-        found: tuple[Any, ...] | None = cursor.fetchone()
-        return found
+    return first_row(_LOCKED if lock else _READ, values)
 
 
 def _make_spend(subject: str) -> None:

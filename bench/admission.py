@@ -1,0 +1,179 @@
+"""`admission_vs_insert`, `admission_hot_vs_insert` and `admission_p99_ms`: jobs that ask to start.
+
+Over HTTP, on the server of a deployment, beside single rows that as many clients insert and commit.
+"""
+
+import http.client
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from statistics import median
+from typing import Any, NamedTuple
+
+import msgspec
+import psutil
+from django.db import connection
+
+from bench.database import direct_connection, settle
+from bench.estimates import finish_jobs
+from bench.figures import print_figure, spread
+from bench.server import CLIENTS, HOST, THREADS, WORKERS, RequestRefused, running_server
+from bench.sizes import Size
+from bench.world import CLASSES, customer_key
+from billing.spend.rating import rate_spend
+from plans.models import Customer, JobClass
+from usage.operations.api_keys import issue_key
+from usage.operations.partitions import keep_partitions
+
+CUSTOMERS = 1_000
+ROUNDS = 5
+SECONDS = 4.0
+JOB_CLASS = "class-0"
+
+
+class Turn(NamedTuple):
+    """What the clients did in one round: requests a second, each one's ms, server CPU ms of one."""
+
+    rate: float
+    times_ms: list[float]
+    cpu_ms: float
+
+
+def measure(size: Size) -> None:
+    """Print the figures; the working database is fresh."""
+    customers = min(CUSTOMERS, size.customers)
+    seconds, rounds = (0.5, 1) if size.name == "tiny" else (SECONDS, ROUNDS)
+    now = datetime.now(tz=UTC)
+    keep_partitions(now=now)
+    finish_jobs(20 * customers, [JobClass.objects.create(key=JOB_CLASS, name="Class")], now=now)
+    ids = Customer.objects.order_by("key").values_list("pk", flat=True)
+    rate_spend(customer_ids=list(ids[:customers]), now=datetime.now(tz=UTC))
+    _, secret = issue_key(name="bench", scopes=["jobs"], now=now)
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE bench_row (id bigserial PRIMARY KEY, job bigint, key text)")
+    inserts: list[float] = []
+    many: list[Turn] = []
+    hot: list[Turn] = []
+    with running_server() as port:
+        admit = _Admissions(port, secret)
+        _run(admit.client(customers), seconds=seconds / 4)
+        for _ in range(rounds):
+            settle()
+            inserts.append(_run(_inserts, seconds=seconds).rate)
+            many.append(_run(admit.client(customers), seconds=seconds))
+            hot.append(_run(admit.client(1), seconds=seconds))
+    _print(inserts, many, hot, customers=customers)
+
+
+def _print(
+    inserts: Sequence[float], many: Sequence[Turn], hot: Sequence[Turn], *, customers: int
+) -> None:
+    inserted = f"{spread(inserts)} committed inserts of a row a second by {CLIENTS} clients"
+    for name, turns, whose in (
+        ("admission_vs_insert", many, f"{customers:,} customers"),
+        ("admission_hot_vs_insert", hot, "one customer"),
+    ):
+        print_figure(
+            name,
+            median(
+                turn.rate / insert for turn, insert in zip(turns, inserts, strict=True)
+            ),
+            f"{spread([turn.rate for turn in turns])} jobs admitted a second of {whose} by "
+            f"{CLIENTS} clients, {WORKERS} workers of {THREADS} threads",
+            f"{spread([turn.cpu_ms for turn in turns], digits=2)} ms of the web server's CPU for "
+            "each",
+            inserted,
+        )  # fmt: skip
+    times = sorted(each for turn in many for each in turn.times_ms)
+    print_figure(
+        "admission_p99_ms",
+        times[int(0.99 * (len(times) - 1))],
+        f"{spread(times, digits=1)} ms of {len(times):,} admissions of {customers:,} customers",
+    )
+
+
+class _Admissions:
+    """Clients that ask for jobs; no two keys are the same."""
+
+    def __init__(self, port: int, secret: str) -> None:
+        self._port = port
+        self._headers = {
+            "Authorization": f"Bearer {secret}",
+            "Content-Type": "application/json",
+            "X-Forwarded-Proto": "https",
+        }
+
+    def client(self, customers: int) -> Callable[[int, float], list[float]]:
+        """Return what one client does: admit jobs of so many customers until an instant."""
+
+        def work(number: int, until: float) -> list[float]:
+            web = http.client.HTTPConnection(HOST, self._port, timeout=60)
+            times: list[float] = []
+            mark = f"{time.time_ns()}.{number}"
+            while (started := time.perf_counter()) < until:
+                whose = (len(times) * CLIENTS + number) * 7919 % customers
+                self._admit(web, whose, key=f"{mark}.{len(times)}")
+                times.append(1000 * (time.perf_counter() - started))
+            web.close()
+            return times
+
+        return work
+
+    def _admit(self, web: http.client.HTTPConnection, whose: int, *, key: str) -> None:
+        asked: dict[str, Any] = {
+            "subject": customer_key(whose),
+            "job_class": JOB_CLASS,
+            "input_size": "1000",
+            "dimensions": {"class": CLASSES[whose % len(CLASSES)]},
+        }
+        headers = self._headers | {"Idempotency-Key": key}
+        web.request("POST", "/api/v1/jobs", body=msgspec.json.encode(asked), headers=headers)
+        answer = web.getresponse()
+        said = answer.read()
+        if answer.status != 201:
+            raise RequestRefused(f"POST /api/v1/jobs: {answer.status} {said[:500]!r}")
+
+
+def _inserts(number: int, until: float) -> list[float]:
+    """Insert and commit single rows until an instant."""
+    times: list[float] = []
+    with direct_connection(autocommit=True) as direct:
+        while (started := time.perf_counter()) < until:
+            direct.execute(
+                "INSERT INTO bench_row (job, key) VALUES (%s, %s)",
+                [number, f"{number}.{len(times)}"],
+            )
+            times.append(1000 * (time.perf_counter() - started))
+    return times
+
+
+def _run(work: Callable[[int, float], list[float]], *, seconds: float) -> Turn:
+    """Let all clients work for so long, a thread each. Raises RequestRefused."""
+    found: list[list[float]] = []
+    failures: list[Exception] = []
+    until = time.perf_counter() + seconds
+
+    def client(number: int) -> None:
+        try:
+            found.append(work(number, until))
+        except (RequestRefused, OSError) as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=client, args=(number,)) for number in range(CLIENTS)]
+    cpu, started = _server_cpu_s(), time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    took = time.perf_counter() - started
+    if failures:
+        raise RequestRefused(str(failures[0]))
+    times = [each for one in found for each in one]
+    return Turn(len(times) / took, times, 1000 * (_server_cpu_s() - cpu) / len(times))
+
+
+def _server_cpu_s() -> float:
+    """Return the CPU seconds that the web server's processes, our children, have used."""
+    used = [each.cpu_times() for each in psutil.Process().children(recursive=True)]
+    return float(sum(each.user + each.system for each in used))

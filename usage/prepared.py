@@ -1,0 +1,32 @@
+"""Statements that are asked so often that planning them anew each time costs more than they do."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import psycopg
+from django.db import connection
+
+
+def first_row(statement: str, values: Mapping[str, Any] | Sequence[Any]) -> tuple[Any, ...] | None:
+    """Run a statement as `all_rows` does; return its first row, or None."""
+    rows = all_rows(statement, values)
+    return rows[0] if rows else None
+
+
+def all_rows(statement: str, values: Mapping[str, Any] | Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Run a statement that each connection prepares once; return its rows.
+
+    Django binds values on its own side, so PostgreSQL would plan every request's text. Where
+    queries are counted or wrapped they go Django's way, to be seen. Raises what a cursor raises.
+    """
+    connection.ensure_connection()
+    if connection.queries_logged or connection.execute_wrappers:
+        with connection.cursor() as cursor:
+            cursor.execute(statement, values)
+            return list(cursor.fetchall())
+    connection.validate_no_broken_transaction()
+    # Django turns it off; its own cursors bind values themselves, and prepare nothing even so.
+    connection.connection.prepare_threshold = 0
+    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as direct:
+        direct.execute(statement, values, prepare=True)
+        return direct.fetchall()
