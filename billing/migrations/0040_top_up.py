@@ -24,7 +24,7 @@ THAWED = "\n".join(f"DROP TRIGGER history_frozen ON {table};" for table in TABLE
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0030_outcome_requests'),
+        ("billing", "0030_outcome_requests"),
         ('plans', '0018_clock_moves_on'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
