@@ -22,6 +22,7 @@ from billing.credits.prepaid import grant_prepaid
 from billing.credits.telling import send_low_balance, unsent_low_balances
 from billing.credits.topping_up import pools_to_top_up, top_up
 from billing.dry_runs.running import abandoned_runs, run_dry_run
+from billing.jobs.drawn import draw_for_jobs
 from billing.jobs.sweeping import PAGE, expire_silent
 from billing.ledger.checks import check_ledger
 from billing.locks import Scope
@@ -121,6 +122,7 @@ def sweep_spend() -> None:
     """Rate the spend of customers with new usage, unless another worker does; then alert them."""
     now = timezone.now()
     rated = sweeping.sweep_spend(now=now, seconds_max=SWEEP_SECONDS_MAX).rated
+    draw_for_jobs(customer_ids=rated, now=now)
     for start in range(0, len(rated), ALERT_PAGE):
         for customer_id in alert_spend(customer_ids=rated[start : start + ALERT_PAGE], now=now):
             send_alerts.delay(customer_id)
@@ -129,7 +131,9 @@ def sweep_spend() -> None:
 @shared_task(ignore_result=True)
 def rate_customers(customer_ids: list[int]) -> None:
     """Rate the spend of customers at once, without waiting for the sweep."""
-    rate_spend(customer_ids=customer_ids, now=timezone.now())
+    now = timezone.now()
+    rate_spend(customer_ids=customer_ids, now=now)
+    draw_for_jobs(customer_ids=customer_ids, now=now)
 
 
 @shared_task

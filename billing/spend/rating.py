@@ -136,7 +136,7 @@ def _rated(
     }
     for customer_id, facts in loaded.facts.items():
         try:
-            draft = build(facts, terms=terms, agreed=agreed)
+            draft = build(facts, terms=terms, agreed=agreed, strict=False)
         except rating.RatingError as error:
             problems[customer_id] = Problem(error.code, str(error))
             continue

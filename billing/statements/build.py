@@ -86,16 +86,18 @@ def build(
     *,
     terms: Mapping[int, rating.Terms],
     agreed: Mapping[int, rating.Price] = _NOTHING_AGREED,
+    strict: bool = True,
 ) -> Draft:
     """Return the lines and totals of a statement.
 
     ``terms`` are keyed by plan version id, ``agreed`` prices by their id. Raises RatingError where
     usage cannot be priced (the customer is parked with it), and KeyError where the terms of a
-    version, or an agreed price, are missing.
+    version, or an agreed price, are missing. Of a period that runs credit may be pinned by jobs:
+    where it is not ``strict``, credit that is short is no error.
     """
     by = PricedBy(terms, agreed)
     purse = Purse(facts.credit)
-    paying = Paying(purse, facts.currency)
+    paying = Paying(purse, facts.currency, strict=strict)
     commitments = Commitments(facts, outside=lambda line: _is_of_contract(line, by))
     listed = _segment_lines(facts.segments, facts=facts, by=by, paying=paying)
     charges = tuple(commitments.on_charges(listed))
@@ -130,7 +132,8 @@ def uses_so_far(
     given back: usage that is known today may be taken back and come again. Raises RatingError.
     """
     purse = Purse(facts.credit)
-    by, paying = PricedBy(terms, agreed), Paying(purse, facts.currency, strict=False)
+    by = PricedBy(terms, agreed)
+    paying = Paying(purse, facts.currency, strict=False, metered_only=True)
     listed = _segment_lines(facts.segments, facts=facts, by=by, paying=paying)
     lines = list(
         Commitments(facts, outside=lambda line: _is_of_contract(line, by)).on_charges(listed)
@@ -143,7 +146,7 @@ def uses_so_far(
 def _segment_lines(
     segments: Iterable[Segment], *, facts: Facts, by: PricedBy, paying: Paying
 ) -> Iterator[Line]:
-    """Return the lines of segments; where paying is not strict, those of metered prices alone."""
+    """Return the lines of segments; where paying is so, those of metered prices alone."""
     fees: list[Line] = []
     for each in held(segments):
         lines = list(_priced_lines(each, facts=facts, by=by, paying=paying))
@@ -162,7 +165,7 @@ def _priced_lines(each: Held, *, facts: Facts, by: PricedBy, paying: Paying) -> 
     phase = _phase(by.terms[segment.version], segment.phase)
     for standing in _standing(segment, phase=phase, by=by):
         price = standing.price
-        if not paying.strict and (not price.meter or isinstance(price.model, rating.Seats)):
+        if paying.metered_only and (not price.meter or isinstance(price.model, rating.Seats)):
             continue
         is_seldom = price.once or price.every_months > 1
         if is_seldom and not _is_due(price, segment, zone=facts.zone):
@@ -338,7 +341,7 @@ def _between(
     if not contract_lines:
         return {}
     segments = with_reversals_as_billed(late.segments, contract_lines=contract_lines, billed=billed)
-    no_credit = Paying(Purse(UNSET), facts.currency, strict=False)
+    no_credit = Paying(Purse(UNSET), facts.currency, strict=False, metered_only=True)
     lines = _segment_lines(segments, facts=facts, by=by, paying=no_credit)
     again = {line_key(line): line for line in lines}
     return {line_key(line): again[line_key(line)] for line in contract_lines}

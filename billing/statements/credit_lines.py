@@ -164,13 +164,15 @@ def _kept(drawn: Drawn, *, amount: Decimal, of: Decimal) -> CreditUse:
 class Paying(NamedTuple):
     """How lines are paid: with what, in which currency, and for which corrected statement, if any.
 
-    Where it is not ``strict``, what credit lacks is left unpaid.
+    Where it is not ``strict``, what credit lacks is left unpaid; where it is ``metered_only``, fees
+    and seats are left out.
     """
 
     purse: Purse
     currency: str
     origin: int | None = None
     strict: bool = True
+    metered_only: bool = False
 
 
 def paid_line(line: Line, *, price: rating.Price, paying: Paying) -> Line:

@@ -5,6 +5,7 @@ sweep draws more and never gives back. Before credit expires, what was used in t
 """
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from django.db import connection, transaction
@@ -13,7 +14,7 @@ from billing.credits.drawing import CreditMoved
 from billing.models import CreditSweep
 from billing.statements.build import uses_so_far
 from billing.statements.drawing import Drawing, draw_uses
-from billing.statements.facts import Period, load_facts
+from billing.statements.facts import Loaded, Period, load_facts
 from billing.statements.packs import with_packs
 from plans import rating
 from plans.overrides import TermsBook
@@ -62,19 +63,34 @@ def draw_usage(periods: Sequence[Period], *, until: datetime, now: datetime) -> 
     book = TermsBook(loaded.terms, loaded.agreed)
     drawn = 0
     for period in periods:
-        facts = loaded.facts.get(period.id)
-        if facts is None:
-            continue
-        try:
-            uses = uses_so_far(facts, terms=book.terms, agreed=book.agreed)
-            with transaction.atomic():
-                if uses:
-                    draw_uses([Drawing(period, facts, tuple(uses), until=until)], now=now)
-                _note_sweep(period, horizon=loaded.horizon, now=now)
-        except (rating.RatingError, CreditMoved):
-            continue
-        drawn += bool(uses)
+        with suppress(rating.RatingError, CreditMoved):
+            drawn += _draw_period(period, loaded=loaded, book=book, until=until, now=now)
     return drawn
+
+
+def draw_running(*, customer_id: int, now: datetime) -> None:
+    """Draw what a customer's running period comes to. Raises RatingError, CreditMoved."""
+    periods = _running(at=now, customer_ids=[customer_id], after=0, limit=1)
+    loaded = with_packs(load_facts(periods, usage_until=now), periods=periods, now=now, until=now)
+    for error in loaded.errors.values():
+        raise error
+    book = TermsBook(loaded.terms, loaded.agreed)
+    for period in periods:
+        _draw_period(period, loaded=loaded, book=book, until=now, now=now)
+
+
+def _draw_period(
+    period: Period, *, loaded: Loaded, book: TermsBook, until: datetime, now: datetime
+) -> bool:
+    facts = loaded.facts.get(period.id)
+    if facts is None:
+        return False
+    uses = uses_so_far(facts, terms=book.terms, agreed=book.agreed)
+    with transaction.atomic():
+        if uses:
+            draw_uses([Drawing(period, facts, tuple(uses), until=until)], now=now)
+        _note_sweep(period, horizon=loaded.horizon, now=now)
+    return bool(uses)
 
 
 # A customer's billing period at an instant, unless a statement of it is finalised already.
