@@ -1,8 +1,7 @@
 """Admit a job: decide under the customer's lock, hold what it may cost, count it; or refuse.
 
-What takes time, the estimate, is made before the lock; so is a rating where the row of spend does
-not know the terms in force. Under it there is one statement that reads,
-and one that writes.
+The estimate is made before the lock; so is a rating where the row of spend does not know the terms
+in force. Under it one statement reads, and one writes.
 """
 
 import json
@@ -384,10 +383,8 @@ def _write(
         priced.amount,
         json.dumps(by_workspace),
         json.dumps(_one_more(account.running_by_class, request.job_class)),
-        hours.hour_start,
-        json.dumps(_one_more(load.hour_jobs, request.job_class)),
-        hours.day_start,
-        json.dumps(_one_more(load.day_jobs, request.job_class)),
+        *(hours.hour_start, json.dumps(_one_more(load.hour_jobs, request.job_class))),
+        *(hours.day_start, json.dumps(_one_more(load.day_jobs, request.job_class))),
         spent_before_today(account, hours, job.admitted_at),
         account.customer_id,
     ]

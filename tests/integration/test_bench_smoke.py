@@ -41,7 +41,8 @@ def test_every_figure_is_printed_and_every_statement_agrees_with_its_facts(worke
 
     assert done.returncode == 0, done.stdout + done.stderr
     printed = dict(line.split(" ", 1) for line in done.stdout.splitlines() if line[:1].strip())
-    assert printed.keys() - {"size"} == FIGURES
+    # Real jobs are replayed where the trace lies beside the project.
+    assert printed.keys() - {"size", "estimate_in_range"} == FIGURES
     assert printed["verify_differences"] == "0 =0 ok"
 
 

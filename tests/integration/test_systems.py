@@ -41,7 +41,7 @@ def test_the_month_and_the_next_are_over(now, month):
 def test_systems_are_loaded_for_month_after_month():
     load(catalogue_of(read_systems(month=MONTH)), publish=True, by=None, now=NOW)
     versions = PlanVersion.objects.count()
-    assert versions == 33
+    assert versions == 46
     load(catalogue_of(read_systems(month=MONTH)), publish=True, by=None, now=NOW)
     assert PlanVersion.objects.count() == versions
 
