@@ -43,9 +43,9 @@ class Tollgate:
         headers = {"Authorization": f"Bearer {key}"}
         self._http = httpx.Client(base_url=f"{url}/api/v1/", headers=headers, timeout=timeout_s)
 
-    def estimate(self, *, customer: str, job_class: str, **said: Any) -> dict[str, Any]:
+    def estimate(self, *, subject: str, job_class: str, **said: Any) -> dict[str, Any]:
         """Return low, expected and high in the customer's currency. Nothing is changed."""
-        return self.post("estimates", {"customer": customer, "job_class": job_class, **said})
+        return self.post("estimates", {"subject": subject, "job_class": job_class, **said})
 
     def ask(self, *, subject: str, job_class: str, key: str, **said: Any) -> "Job":
         """Ask whether a job of a customer or workspace may run. Raises NotAdmitted.
@@ -141,7 +141,7 @@ def _content(answer: httpx.Response) -> dict[str, Any]:
 def main(customer: str, job_class: str, frames: str) -> int:
     """Render some frames as one job, the way a service would."""
     with closing(Tollgate(os.environ["TOLLGATE_URL"], os.environ["TOLLGATE_KEY"])) as tollgate:
-        likely = tollgate.estimate(customer=customer, job_class=job_class, input_size=frames)
+        likely = tollgate.estimate(subject=customer, job_class=job_class, input_size=frames)
         print(f"It will cost {likely['low']} to {likely['high']} {likely['currency']}.")
         try:
             job = tollgate.ask(

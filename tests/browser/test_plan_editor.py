@@ -139,7 +139,7 @@ def test_a_draft_is_published_by_the_keyboard_alone(signed_in_page, staff, scale
 def press_until_focused(page, target):
     """Press Tab until the target has the focus; every stop on the way has a name."""
     target.wait_for()
-    for _ in range(60):
+    for _ in range(160):
         page.keyboard.press("Tab")
         if target.evaluate("element => element === document.activeElement"):
             return

@@ -344,7 +344,7 @@ NAME_OF_FOCUSED = """() => {
 
 def tab_to(person, name, *, backwards=False):
     """Press Tab until the named thing has the focus; every stop on the way has a name."""
-    for _ in range(80):
+    for _ in range(160):
         person.page.keyboard.press("Shift+Tab" if backwards else "Tab")
         found = person.page.evaluate(NAME_OF_FOCUSED)
         assert found, "something without a name has the focus"

@@ -301,7 +301,10 @@ HISTORY = (
     "plans_historicalcustomer", "plans_historicalworkspace", "plans_historicalmembership",
     "plans_historicalmeter", "plans_historicalplan", "plans_historicalfeature",
     "plans_historicalsubscription", "plans_historicalpriceoverride", "plans_versionchange",
-    "usage_historicalapikey",
+    "plans_historicalbudget", "plans_historicalcommitment", "plans_historicalcreditunit",
+    "plans_historicaljobclass", "plans_historicaloutcomecontract", "usage_historicalapikey",
+    "billing_historicallowbalance", "billing_historicalpoollimit", "billing_historicaltopup",
+    "billing_historicalwebhookendpoint",
 )  # fmt: skip
 
 

@@ -192,7 +192,7 @@ def test_a_list_of_many_takes_as_many_queries_as_one(acme, starter, django_asser
     for number in range(5):
         plan = plan_in_force(f"plan{number}")
         agreed(acme, plan)
-    with django_assert_max_num_queries(13):
+    with django_assert_max_num_queries(14):
         assert len(agreed_with(acme, now=APRIL)) == 6
 
 
