@@ -20,7 +20,7 @@ def now_for(key: str, *, now: datetime) -> datetime:
     return clocks.first() or now
 
 
-def test_clocks(customer_ids: Collection[int]) -> dict[int, datetime]:
+def clocks_of(customer_ids: Collection[int]) -> dict[int, datetime]:
     """Return where the clocks of those customers stand that have one, by customer id."""
     rows = Customer.objects.filter(id__in=customer_ids, clock_at__isnull=False)
     return {key: at for key, at in rows.values_list("id", "clock_at") if at is not None}

@@ -15,7 +15,7 @@ from billing.alerts.words import event_of
 from billing.models import BudgetAlert, Spend, SpendDay
 from billing.webhooks.emitting import emit
 from plans import locks
-from plans.clock import test_clocks
+from plans.clock import clocks_of
 from plans.models import Budget
 
 DAYS_KEPT: Final = timedelta(days=40)
@@ -64,7 +64,7 @@ def alert_spend(*, customer_ids: Collection[int], now: datetime) -> list[int]:
     at once: each alert is stored once. It also notes what the day came to, for forecasts. A test
     customer stands at its own clock.
     """
-    clocks = test_clocks(customer_ids)
+    clocks = clocks_of(customer_ids)
     keep_days(customer_ids=customer_ids)
     found = _store_all([each for each in customer_ids if each not in clocks], now=now)
     for customer_id, at in clocks.items():

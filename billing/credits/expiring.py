@@ -5,10 +5,11 @@ from itertools import groupby
 from zoneinfo import ZoneInfo
 
 from django.db import connection
-from django.db.models import F, Q
+from django.db.models import F
 
 from billing.models import CreditGrant
 from billing.statements.sweeping import draw_before
+from plans.clock import due
 from plans.rating.periods import local_midnight, months_after
 
 PAGE = 500
@@ -21,11 +22,9 @@ def expire_grants(*, now: datetime, limit: int = PAGE) -> int:
     stays until the hold ends. Up to ``rollover_most`` of the rest is carried on into a new grant.
     A test customer stands at its own clock.
     """
-    clock = "pool__customer__clock_at"
-    real = Q(expires_at__lte=now, pool__customer__clock_at=None)
-    due = CreditGrant.objects.filter(real | Q(expires_at__lte=F(clock)), has_credit=True)
-    due = due.filter(remaining__gt=F("held")).select_related("pool__customer")
-    grants = list(due.order_by("expires_at", "pk")[:limit])
+    over = due("expires_at", now=now, customer="pool__customer")
+    rows = CreditGrant.objects.filter(over, has_credit=True, remaining__gt=F("held"))
+    grants = list(rows.select_related("pool__customer").order_by("expires_at", "pk")[:limit])
     for instant, group in groupby(grants, key=lambda grant: grant.expires_at):
         if instant is not None:
             customers = {grant.pool.customer_id for grant in group}

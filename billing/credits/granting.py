@@ -131,11 +131,6 @@ def grant_credit(
     return grant
 
 
-def mark_paid(*, grant: CreditGrant, paid_at: datetime) -> None:
-    """Make a grant that waits for its payment usable from then on; the first payment stands."""
-    CreditGrant.objects.filter(pk=grant.pk, paid_at=None).update(paid_at=paid_at)
-
-
 def _accounts(grant: CreditGrant) -> list[tuple[str, str]]:
     """Return the accounts, by kind and unit, that a grant's credit and its cost ever move on."""
     kinds = [postings.CREDIT, postings.ISSUED, postings.USED, postings.EXPIRED]

@@ -15,7 +15,7 @@ from billing.jobs.credit import release_credit
 from billing.locks import lock_customers
 from billing.statements.sweeping import draw_running
 from plans import rating
-from plans.clock import test_clocks
+from plans.clock import clocks_of
 
 logger = logging.getLogger(__name__)
 _INSTANT = timedelta(microseconds=1)
@@ -38,7 +38,7 @@ def draw_for_jobs(*, customer_ids: Collection[int], now: datetime) -> int:
     with connection.cursor() as cursor:
         cursor.execute(_RATED, [list(customer_ids)])
         found = cursor.fetchall()
-    clocks = test_clocks([customer_id for customer_id, _ in found])
+    clocks = clocks_of([customer_id for customer_id, _ in found])
     times = {customer_id: at + _INSTANT for customer_id, at in clocks.items()}
     return sum(_draw(each, jobs, now=times.get(each, now)) for each, jobs in found)
 

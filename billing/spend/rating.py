@@ -27,7 +27,7 @@ from billing.statements.facts import Loaded, Period, load_facts
 from billing.statements.preview import NoSubscription
 from billing.statements.values import Facts
 from plans import rating
-from plans.clock import test_clocks
+from plans.clock import clocks_of
 from plans.models import Customer
 from plans.overrides import TermsBook
 from plans.rating.money import EXACT, minus
@@ -84,7 +84,7 @@ def rate_spend(*, customer_ids: Collection[int], now: datetime) -> SpendReport:
     rated at their own time. No transaction may be open: it
     would hold back the horizon.
     """
-    clocks = test_clocks(customer_ids)
+    clocks = clocks_of(customer_ids)
     report = _rate([each for each in customer_ids if each not in clocks], now=now)
     for customer_id, at in clocks.items():
         report.add(_rate([customer_id], now=at + _INSTANT))

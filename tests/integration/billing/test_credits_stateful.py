@@ -16,9 +16,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from billing.credits.buying import mark_paid
 from billing.credits.drawing import CreditMoved, GivenBackTooMuch, Slice, draw, give_back
 from billing.credits.expiring import expire_grants
-from billing.credits.granting import define_credit_unit, grant_credit, mark_paid, open_pool
+from billing.credits.granting import define_credit_unit, grant_credit, open_pool
 from billing.credits.holding import (
     NotEnoughCredit,
     expire_holds,
@@ -56,6 +57,15 @@ class Granted:
 
 
 @dataclass
+class Moved:
+    """Credit in the other pool: it keeps the terms of the grant that it came from."""
+
+    left: D
+    expires_at: datetime | None
+    rollover: D
+
+
+@dataclass
 class Held:
     """A hold in the model: what it pins, grant by grant."""
 
@@ -79,7 +89,8 @@ class Pool(RuleBasedStateMachine):
         self.grants: list[Granted] = []
         self.holds: list[Held] = []
         self.uses: dict[str, list[tuple[Granted, D]]] = {}
-        self.issued = self.used = self.expired = self.transferred = D(0)
+        self.issued = self.used = self.expired = D(0)
+        self.moved: list[Moved] = []
         self.keys = count(1)
 
     # The model.
@@ -276,7 +287,7 @@ class Pool(RuleBasedStateMachine):
         if waiting:
             grant = waiting[pick % len(waiting)]
             grant.waits = False
-            mark_paid(grant=CreditGrant.objects.get(pk=grant.number), paid_at=self.now)
+            mark_paid(grant_id=grant.number, paid_at=self.now, now=self.now)
 
     @rule(pick=st.integers(0, 100), share=st.integers(1, 100))
     def transfer(self, pick: int, share: int) -> None:
@@ -286,8 +297,9 @@ class Pool(RuleBasedStateMachine):
         grant = movable[pick % len(movable)]
         amount = (self.free(grant) * share / 100).quantize(D("0.01")) or D("0.01")
         grant.left -= amount
-        self.transferred += amount
         key, old = f"moved {next(self.keys)}", CreditGrant.objects.get(pk=grant.number)
+        rollover = grant.rollover if old.rollovers_left else D(0)
+        self.moved.append(Moved(amount, grant.expires_at, rollover))
         for _ in range(2):
             transfer(
                 from_grant=old, to_pool=self.other, amount=amount, key=key, reason="Moved.",
@@ -331,6 +343,11 @@ class Pool(RuleBasedStateMachine):
             if carried:
                 grant.rollover = D(0)
                 self.carry(grant, carried, row)
+        for moved in self.moved:
+            if moved.expires_at is not None and moved.expires_at <= self.now:
+                carried = min(moved.left, moved.rollover)
+                self.expired += moved.left - carried
+                moved.left, moved.expires_at = carried, None
         expire_grants(now=self.now)
         for grant in self.grants:
             if not grant.number:
@@ -368,14 +385,15 @@ class Pool(RuleBasedStateMachine):
             row.key: (row.remaining, row.held) for row in CreditGrant.objects.filter(pool=self.pool)
         }
         left = sum((each.left for each in self.grants), D(0))
-        assert self.issued == self.used + self.expired + left + self.transferred
-        assert balance_of(pool_id=self.other.pk, at=START).settled == self.transferred
+        moved = sum((each.left for each in self.moved), D(0))
+        assert self.issued == self.used + self.expired + left + moved
+        assert balance_of(pool_id=self.other.pk, at=START).settled == moved
         accounts = dict(
             LedgerAccount.objects.filter(customer=self.pool.customer, unit="TOKN").values_list(
                 "kind", "balance"
             )
         )
-        assert -accounts.get("credit", D(0)) == left + self.transferred
+        assert -accounts.get("credit", D(0)) == left + moved
         assert -accounts.get("used", D(0)) == self.used
         assert -accounts.get("expired", D(0)) == self.expired
 

@@ -130,7 +130,7 @@ def test_a_system_comes_to_its_statement(path, month):
     assert counted == len(used), "an event lies outside the months that are billed"
 
 
-def test_the_nineteen_are_there():
+def test_the_systems_are_there():
     systems = [read_system(path, month=MONTHS[0]) for path in FILES]
     assert {system.system for system in systems} == {
         "S01", "S01-package", "S02", "S03", "S04", "S04b", "S05", "S06", "S07a", "S07b", "S07c",
