@@ -109,7 +109,8 @@ def _on_plan(system: System, customer: Customer, *, first: int, months: int, now
         customer=customer,
         plan=Plan.objects.get(key=system.plan),
         starts_at=_midnight(start),
-        ends_at=_midnight(end),
+        # A plan moves on only a customer that stays; the clock bounds what is closed of it.
+        ends_at=None if system.jobs else _midnight(end),
         now=now,
     )
 
