@@ -11,13 +11,13 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
-from billing.estimates.values import Basis, Estimate, Range, ends_of, range_of, to_column
+from billing.estimates.values import Basis, Estimate, Range, ends_of, range_of
 from billing.models import Spend
-from billing.spend.margin import MarginAmount, MarginPricer, Standing, Used
+from billing.spend.margin import MarginPricer, Standing, Used
 from billing.spend.standing import standing_of
 from plans import rating
 from plans.models import Customer, JobClass, Workspace
-from plans.rating.money import ZERO, plus, times, total
+from plans.rating.money import ZERO, plus, times
 from usage.comparable import ComparableJob, PerInput, newest_jobs, newest_of_class
 
 __all__ = ["Estimate", "estimate"]
@@ -63,7 +63,7 @@ def estimate(
     amounts = _amounts(standing, jobs, workspace=workspace.key if workspace else "")
     return Estimate(
         currency=customer.currency,
-        **_range(likely, [_money(each) for each in amounts])._asdict(),
+        **_range(likely, [each.get("", ZERO) for each in amounts])._asdict(),
         credits=_by_key(likely, [_credits(each) for each in amounts]),
         quantities=_by_key(likely, [_quantities(job) for job in jobs]),
         basis=likely.basis,
@@ -123,8 +123,7 @@ def _declared(job_class: JobClass) -> list[tuple[PerInput, ...]]:
 
 def _scaled(used: Iterable[PerInput], input_size: Decimal) -> tuple[Used, ...]:
     return tuple(
-        Used(each.meter, each.dimensions, to_column(times(each.quantity, input_size)))
-        for each in used
+        Used(each.meter, each.dimensions, times(each.quantity, input_size)) for each in used
     )
 
 
@@ -164,34 +163,24 @@ def _known_values(
 
 def _amounts(
     standing: Standing, jobs: Sequence[tuple[Used, ...]], *, workspace: str
-) -> list[tuple[MarginAmount, ...]]:
-    """Price each job; leave out those that the plan cannot price unless that is all of them."""
+) -> list[Mapping[str, Decimal]]:
+    """Price each job, by unit; leave out what the plan cannot price unless that is all of them."""
     meters = {each.meter for job in jobs for each in job}
     pricer = MarginPricer(standing, meters=meters, workspace=workspace)
-    priced: dict[tuple[Used, ...], tuple[MarginAmount, ...] | None] = {}
+    found: list[Mapping[str, Decimal]] = []
     refusal: rating.RatingError | None = None
     for job in jobs:
-        if job not in priced:
-            try:
-                priced[job] = pricer.amounts(job)
-            except rating.RatingError as error:
-                priced[job], refusal = None, error
-    found = [amounts for job in jobs if (amounts := priced[job]) is not None]
+        try:
+            found.append(pricer.exact(job))
+        except rating.RatingError as error:
+            refusal = error
     if refusal and not found:
         raise refusal
     return found
 
 
-def _money(amounts: Iterable[MarginAmount]) -> Decimal:
-    return total(amount.exact for amount in amounts if not amount.credit)
-
-
-def _credits(amounts: Iterable[MarginAmount]) -> dict[str, Decimal]:
-    found: dict[str, Decimal] = {}
-    for amount in amounts:
-        if amount.credit:
-            found[amount.credit] = plus(found.get(amount.credit, ZERO), amount.exact)
-    return found
+def _credits(amounts: Mapping[str, Decimal]) -> Mapping[str, Decimal]:
+    return {unit: amount for unit, amount in amounts.items() if unit}
 
 
 def _quantities(job: Iterable[Used]) -> dict[str, Decimal]:

@@ -20,7 +20,7 @@ from billing.jobs.answers import job_answer
 from billing.jobs.asking import JobRequest, digest_of
 from billing.jobs.credit import free_credit, hold_credit
 from billing.jobs.errors import CannotBePriced, KeyReused, NotAdmitted, WrongState
-from billing.jobs.money import customer_of, is_fresh, spend_of, standing_anew, standing_for
+from billing.jobs.money import customer_of, is_fresh, standing_anew, standing_for
 from billing.jobs.moving import UPGRADES_MOST, after_upgrade, move_on
 from billing.jobs.own_usage import job_properties, own_quantities, version_terms
 from billing.jobs.pack_units import buy_packs
@@ -127,7 +127,6 @@ def _likely(account: Account, request: JobRequest, *, now: datetime) -> _Likely:
             workspace=Workspace(key=account.workspace) if account.workspace else None,
             dimensions=request.dimensions,
             service_class=request.service_class,
-            spend=spend_of(account),
             standing=standing if is_fresh(account, at=now) else None,
         )
     except rating.RatingError as error:
@@ -221,11 +220,10 @@ def _weigh(
     account: Account, request: JobRequest, likely: _Likely, *, standing: Standing, now: datetime
 ) -> _Weighed:
     pending = added(read(account.pending), likely.quantities)
-    before = price_pending(standing, read(account.pending))
     priced = price_pending(standing, pending)
     hours = windows(now, zone=account.zone)
     terms = version_terms(account.version_id).terms
-    credit = _credit_needed(before, priced)
+    credit = _credit_needed(account, priced, standing=standing)
     asked = by_price(likely.quantities, prices_of(standing))
     decision = decide(
         request=Request(
@@ -291,11 +289,13 @@ def _admitted(
     return Answer(body, is_new=True)
 
 
-def _credit_needed(before: Priced, after: Priced) -> Mapping[str, Decimal]:
+def _credit_needed(account: Account, after: Priced, *, standing: Standing) -> Mapping[str, Decimal]:
     """Return what a job adds to the credit that pending jobs use, by unit."""
+    if not after.credits:
+        return {}
+    before = price_pending(standing, read(account.pending)).credits
     more = {
-        unit: minus(quantity, before.credits.get(unit, ZERO))
-        for unit, quantity in after.credits.items()
+        unit: minus(quantity, before.get(unit, ZERO)) for unit, quantity in after.credits.items()
     }
     return {unit: quantity for unit, quantity in more.items() if quantity > 0}
 

@@ -20,26 +20,15 @@ def customer_of(account: Account) -> Customer:
     )
 
 
-def spend_of(account: Account) -> Spend:
-    """Return the row of spend as pricing asks for it, without another query."""
-    return Spend(
-        customer_id=account.customer_id,
-        usage=account.usage,
-        rated_at=account.rated_at,
-        period_start=account.period_start,
-        period_end=account.period_end,
-    )
-
-
 def is_fresh(account: Account, *, at: datetime) -> bool:
     """Tell whether the row of spend was rated by the version that is in force."""
-    segments = segments_at(spend_of(account), at=at)
+    segments = segments_at(account, at=at)
     return bool(segments) and all(each.version == account.version_id for each in segments)
 
 
 def standing_for(account: Account, *, at: datetime) -> Standing:
     """Return what the customer has used, and on which terms. Raises NoSubscription, RatingError."""
-    return rated_standing(customer=customer_of(account), at=at, spend=spend_of(account))
+    return rated_standing(customer=customer_of(account), at=at, spend=account)
 
 
 def standing_anew(account: Account, *, at: datetime) -> Standing:

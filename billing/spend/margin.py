@@ -5,8 +5,8 @@ by price: so tiers, an allowance, a minimum and a maximum count as they stand. T
 that are added one after the other come to what rating says of all of them.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import NamedTuple
@@ -14,8 +14,9 @@ from typing import NamedTuple
 from billing.statements.build import PricedBy, segment_share, standing_prices
 from billing.statements.values import MeterUsage, Segment
 from plans import rating
-from plans.rating.money import ZERO, minus, plus, total
+from plans.rating.money import EXACT, ONE, ZERO, minus, plus, times, total
 from plans.rating.prices import RATED
+from plans.rating.straight import FOR_EVER, straight_until
 
 
 class Used(NamedTuple):
@@ -42,7 +43,8 @@ class MarginAmount(NamedTuple):
 class Standing:
     """A customer's usage so far in the segments that run, one a subscription, with their terms.
 
-    ``highest`` are the keys of meters that keep their highest value; all others add up.
+    ``highest`` are the keys of meters that keep their highest value; all others add up. What the
+    usage so far costs is rated once a meter, and ``rated`` remembers it.
     """
 
     segments: tuple[Segment, ...]
@@ -50,10 +52,30 @@ class Standing:
     currency: str
     zone: str
     highest: frozenset[str] = frozenset()
+    rated: "dict[str, tuple[_Base, ...]]" = field(default_factory=dict, compare=False, repr=False)
+
+
+class _Piece(NamedTuple):
+    """A straight part of what more of a price costs: from ``start`` to ``end`` units more.
+
+    Up to ``start`` they cost ``amount``, not rounded, and each beyond it ``slope``.
+    """
+
+    start: Decimal
+    end: Decimal
+    amount: Decimal
+    slope: Decimal
+
+    def at(self, quantity: Decimal) -> Decimal:
+        """Return what so many units more cost."""
+        return plus(self.amount, times(self.slope, minus(quantity, self.start)))
 
 
 class _Base(NamedTuple):
-    """A price with what is used of it so far: ``cells`` are told apart only where it does so."""
+    """A price with what is used of it so far: ``cells`` are told apart only where it does so.
+
+    ``pieces`` remembers what more of a cell costs, as far as that was asked.
+    """
 
     price: rating.Price
     share: Fraction
@@ -62,6 +84,17 @@ class _Base(NamedTuple):
     transactions: tuple[Decimal, ...]
     exact: Decimal
     rounded: Decimal
+    pieces: dict[tuple[str, ...], list[_Piece]]
+
+    @property
+    def used(self) -> Decimal:
+        """Return what is used of the price."""
+        return total(self.cells.values())
+
+    @property
+    def credit(self) -> str:
+        """Return the code of the credit that the price is in, or "" where it is in money."""
+        return self.price.credit.code if self.price.credit else ""
 
     @property
     def tells_apart(self) -> bool:
@@ -76,10 +109,7 @@ class MarginPricer:
         """Take up the prices that read one of the meters. Raises RatingError."""
         self._standing = standing
         self._workspace = workspace
-        wanted = frozenset(meters)
-        self._bases = [
-            base for segment in standing.segments for base in self._bases_of(segment, wanted)
-        ]
+        self._bases = [base for meter in sorted(meters) for base in self._bases_of(meter)]
 
     def amounts(self, quantities: Sequence[Used]) -> tuple[MarginAmount, ...]:
         """Return what the usage adds to each price that reads it. Raises RatingError.
@@ -88,22 +118,48 @@ class MarginPricer:
         """
         return tuple(self._amount(base, quantities) for base in self._bases)
 
-    def _bases_of(self, segment: Segment, wanted: frozenset[str]) -> Iterator[_Base]:
+    def exact(self, quantities: Sequence[Used]) -> Mapping[str, Decimal]:
+        """Return what the usage adds by unit, not rounded; "" is money. Raises RatingError.
+
+        That is what `amounts` says, sooner where many jobs are priced: as far as a price is
+        straight, one rating says what each unit more of it costs.
+        """
+        by_meter: dict[str, list[Used]] = {}
+        for each in quantities:
+            by_meter.setdefault(each.meter, []).append(each)
+        found: dict[str, Decimal] = {}
+        for base in self._bases:
+            more = by_meter.get(base.price.meter or "")
+            if more:
+                found[base.credit] = plus(found.get(base.credit, ZERO), self._added(base, more))
+        return found
+
+    def _bases_of(self, meter: str) -> tuple[_Base, ...]:
+        known = self._standing.rated.get(meter)
+        if known is None:
+            found = (self._rated(segment, meter) for segment in self._standing.segments)
+            known = tuple(base for bases in found for base in bases)
+            self._standing.rated[meter] = known
+        return known
+
+    def _rated(self, segment: Segment, meter: str) -> Iterator[_Base]:
         used = {usage.meter: usage for usage in segment.usage}
         share = segment_share(segment, zone=self._standing.zone)
         for price in standing_prices(segment, by=self._standing.by):
-            if price.meter in wanted and not isinstance(price.model, rating.Seats):
-                yield self._base(price, used.get(price.meter, _no_usage(price)), share=share)
+            if price.meter == meter and not isinstance(price.model, rating.Seats):
+                yield self._base(price, used.get(meter, _no_usage(price)), share=share)
 
     def _base(self, price: rating.Price, usage: MeterUsage, *, share: Fraction) -> _Base:
+        price = _rated_beyond(price)
         base = _Base(
-            price=_rated_beyond(price),
+            price=price,
             share=share,
             cells={},
             shares=dict(usage.workspaces),
             transactions=usage.transactions,
             exact=ZERO,
             rounded=ZERO,
+            pieces={},
         )
         cells = dict(usage.cells)
         if not base.tells_apart and not self._keeps_highest(price):
@@ -122,10 +178,48 @@ class MarginPricer:
             exact, rounded = self._rate(self._with(base, more))
         return MarginAmount(
             price_key=base.price.key,
-            credit=base.price.credit.code if base.price.credit else "",
+            credit=base.credit,
             exact=minus(exact, base.exact),
             rounded=minus(rounded, base.rounded),
         )
+
+    def _added(self, base: _Base, more: Sequence[Used]) -> Decimal:
+        """Return what more of a price costs, not rounded: by its pieces, where it has them."""
+        if self._keeps_highest(base.price):
+            return minus(self._rate(self._with(base, more))[0], base.exact)
+        if not base.tells_apart and len(more) > 1:
+            more = [more[0]._replace(quantity=total(each.quantity for each in more))]
+        amount = ZERO
+        for each in more:
+            piece = self._piece(base, each)
+            if piece is None:
+                return minus(self._rate(self._with(base, more))[0], base.exact)
+            amount = plus(amount, piece.at(each.quantity))
+        return amount
+
+    def _piece(self, base: _Base, used: Used) -> _Piece | None:
+        """Return the piece that a quantity lies on, or None where the price is not straight."""
+        if used.quantity < 0:
+            return None
+        pieces = base.pieces.setdefault(used.dimensions if base.tells_apart else (), [])
+        while not pieces or pieces[-1].end < used.quantity:
+            piece = self._next_piece(base, used, after=pieces[-1] if pieces else None)
+            if piece is None:
+                return None
+            pieces.append(piece)
+        return next(piece for piece in pieces if used.quantity <= piece.end)
+
+    def _next_piece(self, base: _Base, used: Used, *, after: _Piece | None) -> _Piece | None:
+        """Rate what a power of ten of units more comes to: so the slope divides evenly."""
+        start, amount = (after.end, after.at(after.end)) if after else (ZERO, ZERO)
+        until = straight_until(base.price, used=plus(base.used, start), share=base.share)
+        end = minus(until, base.used)
+        if end <= start:
+            return None
+        places = 0 if end == FOR_EVER else minus(end, start).adjusted()
+        sample = used._replace(quantity=plus(start, ONE.scaleb(places, EXACT)))
+        rated = minus(self._rate(self._with(base, [sample]))[0], base.exact)
+        return _Piece(start, end, amount, minus(rated, amount).scaleb(-places, EXACT))
 
     def _rate(self, base: _Base) -> tuple[Decimal, Decimal]:
         by_workspace = base.price.allowance_per == "workspace"

@@ -7,7 +7,7 @@ that they are still those in force is looked up where the row is older than ``TR
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from msgspec.structs import replace
 
@@ -28,7 +28,19 @@ from plans.terms import VersionTerms, terms_of
 TRUSTED_FOR = timedelta(minutes=1)
 
 
-def rated_standing(*, customer: Customer, at: datetime, spend: Spend) -> Standing:
+class RatedRow(Protocol):
+    """What a row of spend knows of the usage that it was rated from."""
+
+    @property
+    def usage(self) -> str:
+        """Return the segments of the running period, as `segments_from` reads them."""
+
+    @property
+    def rated_at(self) -> datetime | None:
+        """Return when they were rated."""
+
+
+def rated_standing(*, customer: Customer, at: datetime, spend: RatedRow) -> Standing:
     """Return the usage that the row's amounts were rated from, and the terms by which they were.
 
     What jobs hold is priced on this: usage that was stored since is either pending or not theirs,
@@ -36,16 +48,18 @@ def rated_standing(*, customer: Customer, at: datetime, spend: Spend) -> Standin
     that hold then.
     Raises NoSubscription, and RatingError where the period is not priced throughout.
     """
-    segments = segments_at(spend, at=at)
-    if not segments:
-        read = _read(_period(customer, at), at=at)
-        segments = tuple(replace(segment, usage=()) for segment in read)
-    return _standing(segments, customer=customer)
+    if segments_at(spend, at=at):
+        return _rated(spend.usage, customer.currency, customer.time_zone)
+    read = _read(_period(customer, at), at=at)
+    return _standing(
+        tuple(replace(segment, usage=()) for segment in read),
+        currency=customer.currency, zone=customer.time_zone,
+    )  # fmt: skip
 
 
-def segments_at(row: Spend, *, at: datetime) -> tuple[Segment, ...]:
+def segments_at(row: RatedRow, *, at: datetime) -> tuple[Segment, ...]:
     """Return the segments that a row was rated from where they hold an instant, or nothing."""
-    segments = segments_from(row.usage)
+    segments = _segments(row.usage)
     if row.rated_at is None or not all(each.start <= at < each.end for each in segments):
         return ()
     return segments
@@ -58,13 +72,24 @@ def standing_of(*, customer: Customer, at: datetime, spend: Spend | None = None)
     RatingError where the period is not priced throughout.
     """
     row = spend or Spend.objects.filter(pk=customer.pk).first()
-    segments = _from_row(row, customer=customer, at=at) if row else ()
-    if not segments:
-        segments = _read(_period(customer, at), at=at)
-    return _standing(segments, customer=customer)
+    if row and _from_row(row, customer=customer, at=at):
+        return _rated(row.usage, customer.currency, customer.time_zone)
+    segments = _read(_period(customer, at), at=at)
+    return _standing(segments, currency=customer.currency, zone=customer.time_zone)
 
 
-def _standing(segments: tuple[Segment, ...], *, customer: Customer) -> Standing:
+# A row says the same until it is rated again, and its customer's jobs ask several times each.
+@lru_cache(maxsize=2048)
+def _segments(text: str) -> tuple[Segment, ...]:
+    return segments_from(text)
+
+
+@lru_cache(maxsize=2048)
+def _rated(text: str, currency: str, zone: str) -> Standing:
+    return _standing(_segments(text), currency=currency, zone=zone)
+
+
+def _standing(segments: tuple[Segment, ...], *, currency: str, zone: str) -> Standing:
     known = [_known(each.version, each.agreed, each.digest) for each in segments]
     return Standing(
         segments=segments,
@@ -72,8 +97,8 @@ def _standing(segments: tuple[Segment, ...], *, customer: Customer) -> Standing:
             {each.version: one.terms for each, one in zip(segments, known, strict=True)},
             {key: price for one in known for key, price in one.agreed},
         ),
-        currency=customer.currency,
-        zone=customer.time_zone,
+        currency=currency,
+        zone=zone,
         highest=frozenset[str]().union(*(one.highest for one in known)),
     )
 

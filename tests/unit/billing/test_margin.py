@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.spend.margin import Standing, Used, amounts_at_margin, money
+from billing.spend.margin import MarginPricer, Standing, Used, amounts_at_margin, money
 from billing.statements.build import PricedBy
 from billing.statements.values import MeterUsage, Segment
 from plans import rating
@@ -177,3 +177,80 @@ def test_jobs_one_after_the_other_come_to_what_rating_says_of_all(
         done += job
     assert exact == sum(one.exact for one in whole)
     assert rounded == sum(one.rounded for one in whole)
+
+
+amounts = st.decimals("0", "3", places=3)
+bounds = st.one_of(st.none(), st.decimals("0", "60", places=2))
+tiers = st.builds(
+    lambda steps, closed: tuple(
+        rating.Tier(
+            None if place == len(steps) - 1 and not closed else D(60 * (place + 1)), amount, fee
+        )
+        for place, (amount, fee) in enumerate(steps)
+    ),
+    st.lists(
+        st.tuples(amounts, st.sampled_from([D(0), D(0), D(4)])), min_size=1, max_size=3
+    ),
+    st.booleans(),
+)  # fmt: skip
+models = st.one_of(
+    st.builds(rating.PerUnit, amounts, st.sampled_from([D(1), D(1000), D(3)])),
+    st.builds(rating.Graduated, tiers, st.sampled_from([D(1), D(10)])),
+    st.builds(rating.Volume, tiers),
+    st.builds(rating.Package, amounts, st.sampled_from([D(1), D("7.5")])),
+)
+priced = st.one_of(
+    st.builds(
+        rating.Price,
+        key=st.just("jobs"), name=st.just("Jobs"), meter=st.just("jobs"), model=models,
+        allowance=st.sampled_from([D(0), D(0), D(70)]),
+        allowance_per=st.sampled_from(["customer", "customer", "workspace"]),
+        discount_percent=st.sampled_from([D(0), D("12.5")]), minimum=bounds, maximum=bounds,
+        overage=st.sampled_from([rating.Overage(), rating.Overage(policy="refuse")]),
+    ),
+    st.builds(
+        rating.Price,
+        key=st.just("jobs"), name=st.just("Jobs"), meter=st.just("jobs"),
+        dimensions=st.just(("model",)), model=st.just(TOKENS.model),
+        allowance=st.sampled_from([D(0), D(70)]), minimum=st.none(), maximum=bounds,
+    ),
+)  # fmt: skip
+
+
+@given(
+    price=priced,
+    before=quantities,
+    job=st.lists(st.tuples(st.sampled_from(["small", "large"]), quantities), max_size=3),
+    days=st.sampled_from([0, 10]),
+    highest=st.booleans(),
+)
+def test_what_is_told_of_straight_prices_is_what_rating_says(
+    price: rating.Price, before: D, job: list[tuple[str, D]], days: int, *, highest: bool
+) -> None:
+    there = _begun(price, before, days=days, highest=highest)
+    more = [Used("jobs", (model,) if price.dimensions else (), each) for model, each in job]
+
+    found = [_exact(there, more[:count], by=by) for count in range(4) for by in (False, True)]
+
+    for slow, fast in zip(found[::2], found[1::2], strict=True):
+        assert fast == slow
+
+
+def _begun(price: rating.Price, before: D, *, days: int, highest: bool) -> Standing:
+    """Return a standing in a period of which so many days had passed when it began."""
+    cells = ((("small",) if price.dimensions else (), before),)
+    usage = MeterUsage(meter="jobs", cells=cells, workspaces=(("", before),))
+    start = NOVEMBER.replace(day=1 + days)
+    segment = Segment(1, "digest", start, DECEMBER, NOVEMBER, DECEMBER, False, (usage,))
+    by = PricedBy({1: rating.Terms("USD", (price,))}, {})
+    kept = frozenset({"jobs"}) if highest else frozenset[str]()
+    return Standing(segments=(segment,), by=by, currency="USD", zone="UTC", highest=kept)
+
+
+def _exact(there: Standing, more: list[Used], *, by: bool) -> D | str:
+    try:
+        pricer = MarginPricer(there, meters={"jobs"})
+        found = pricer.exact(more).get("", D(0)) if by else money(pricer.amounts(more))
+    except rating.RatingError as error:
+        return error.code
+    return found.quantize(D("1e-20"))
