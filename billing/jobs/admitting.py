@@ -1,10 +1,11 @@
 """Admit a job: decide under the customer's lock, hold what it may cost, count it; or refuse.
 
 The estimate is made before the lock; so is a rating where the row of spend does not know the terms
-in force. Under it one statement reads, and one writes.
+in force. Most jobs are decided on what was read then, too: the one statement that writes them takes
+the lock, and writes only if the row is still the one that was read. Where it is not, or credit,
+packs or an upgrade come into it, one statement reads again under the lock before one writes.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,7 +24,7 @@ from billing.jobs.errors import CannotBePriced, KeyReused, NotAdmitted, WrongSta
 from billing.jobs.money import customer_of, is_fresh, standing_anew, standing_for
 from billing.jobs.moving import UPGRADES_MOST, after_upgrade, move_on
 from billing.jobs.own_usage import job_properties, own_quantities, version_terms
-from billing.jobs.pack_units import buy_packs
+from billing.jobs.pack_units import buy_packs, prices_selling
 from billing.jobs.reading import Account, read_account
 from billing.jobs.rules import (
     Windows,
@@ -32,9 +33,9 @@ from billing.jobs.rules import (
     load_of,
     money_of,
     prices_of,
-    spent_before_today,
     windows,
 )
+from billing.jobs.writing import write
 from billing.spend.margin import Standing
 from billing.spend.pending import LOOSE, Priced, price_pending
 from billing.spend.rating import rate_spend
@@ -44,7 +45,6 @@ from plans.rating.money import ZERO, minus
 from usage.admission import Admitted, Deferred, Refused, Request, decide
 from usage.job_quantities import Cell, added, by_meter, read, stored
 from usage.models import Job
-from usage.prepared import first_row
 
 _OVER = ("succeeded", "failed", "cancelled", "expired")
 
@@ -65,6 +65,15 @@ class _Likely:
     quantities: dict[Cell, Decimal]
 
 
+class _Asked(NamedTuple):
+    """A request with what is likely to come of it, its key and its digest."""
+
+    request: JobRequest
+    likely: _Likely
+    key: str
+    digest: str
+
+
 def admit(*, request: JobRequest, key: str, now: datetime, dry_run: bool = False) -> Answer:
     """Admit a job once for its key, or say why not; a dry run decides the same and changes nothing.
 
@@ -82,11 +91,14 @@ def admit(*, request: JobRequest, key: str, now: datetime, dry_run: bool = False
         rate_spend(customer_ids=[before.customer_id], now=now)
         before = _read(request, key=key, now=now, lock=False)
     likely = _likely(before, request, now=now)
+    asked = _Asked(request, likely, key, digest)
+    if not dry_run and (answer := _admit_as_read(before, asked, now=now)) is not None:
+        return answer
     with transaction.atomic():
         account = before if dry_run else _read(request, key=key, now=now, lock=True)
         if account.known_digest is not None:
             return _known(account, digest=digest)
-        return _decide(account, request, likely, key=key, digest=digest, now=now, dry_run=dry_run)
+        return _decide(account, asked, now=now, dry_run=dry_run)
 
 
 def _read(request: JobRequest, *, key: str, now: datetime, lock: bool) -> Account:
@@ -171,17 +183,23 @@ def _expected(
     }
 
 
-def _decide(
-    account: Account,
-    request: JobRequest,
-    likely: _Likely,
-    *,
-    key: str,
-    digest: str,
-    now: datetime,
-    dry_run: bool,
-) -> Answer:
-    weighed = _weigh(account, request, likely, standing=standing_for(account, at=now), now=now)
+def _admit_as_read(account: Account, asked: _Asked, *, now: datetime) -> Answer | None:
+    """Admit a job on what was read without a lock, if it is still so; None where that is not so.
+
+    None, too, where more than the row of spend decides, or where the job is not admitted.
+    """
+    weighed = _weigh(account, asked, standing=standing_for(account, at=now), now=now)
+    alone = not weighed.credit and not prices_selling(weighed.standing, weighed.by_price)
+    if not alone or not isinstance(weighed.decision, Admitted):
+        return None
+    job, body = _admitted(account, asked, weighed, now=now)
+    return Answer(body, is_new=True) if _stored(job, account, weighed, body, as_read=True) else None
+
+
+def _decide(account: Account, asked: _Asked, *, now: datetime, dry_run: bool) -> Answer:
+    """Decide under the lock, and write; a dry run does neither lock nor write."""
+    request, key = asked.request, asked.key
+    weighed = _weigh(account, asked, standing=standing_for(account, at=now), now=now)
     moved_to = ""
     for _ in range(UPGRADES_MOST):
         outgrown = weighed.decision
@@ -192,15 +210,49 @@ def _decide(
         if moved_to or is_fresh(account, at=now):
             moved_to = move_on(account, outgrown, now=now)
             account = _read(request, key=key, now=now, lock=not dry_run)
-        weighed = _weigh(account, request, likely, standing=standing_anew(account, at=now), now=now)
+        weighed = _weigh(account, asked, standing=standing_anew(account, at=now), now=now)
     if not isinstance(weighed.decision, Admitted):
         raise NotAdmitted(weighed.decision, now=now)
     buy_packs(account, weighed.standing, by_price=weighed.by_price, now=now)
-    answer = _admitted(account, request, likely, weighed, key=key, digest=digest, now=now,
-                       moved_to=moved_to, dry_run=dry_run)  # fmt: skip
+    job, body = _admitted(account, asked, weighed, now=now)
+    if moved_to:
+        body["upgraded_to"] = moved_to
     if dry_run:
         transaction.set_rollback(True)
-    return answer
+        return Answer({**body, "id": None}, is_new=True)
+    return _keep(job, account, asked, weighed, body=body, now=now)
+
+
+def _keep(
+    job: Job,
+    account: Account,
+    asked: _Asked,
+    weighed: "_Weighed",
+    *,
+    body: dict[str, Any],
+    now: datetime,
+) -> Answer:
+    if not _stored(job, account, weighed, body, as_read=False):
+        account = _read(asked.request, key=asked.key, now=now, lock=True)
+        return _known(account, digest=asked.digest)
+    hold_credit(
+        customer_id=account.customer_id,
+        amounts=weighed.credit,
+        key=f"job:{job.public_id}",
+        job_class=asked.request.job_class,
+        workspace_id=account.workspace_id,
+        now=now,
+    )
+    return Answer(body, is_new=True)
+
+
+def _stored(
+    job: Job, account: Account, weighed: "_Weighed", body: dict[str, Any], *, as_read: bool
+) -> bool:
+    return write(
+        job, account, weighed.priced, weighed.pending, weighed.hours,
+        job_class=body["job_class"], body=body, as_read=as_read,
+    )  # fmt: skip
 
 
 class _Weighed(NamedTuple):
@@ -216,15 +268,14 @@ class _Weighed(NamedTuple):
     by_price: Mapping[str, Decimal]
 
 
-def _weigh(
-    account: Account, request: JobRequest, likely: _Likely, *, standing: Standing, now: datetime
-) -> _Weighed:
-    pending = added(read(account.pending), likely.quantities)
+def _weigh(account: Account, asked: _Asked, *, standing: Standing, now: datetime) -> _Weighed:
+    request, quantities = asked.request, asked.likely.quantities
+    pending = added(read(account.pending), quantities)
     priced = price_pending(standing, pending)
     hours = windows(now, zone=account.zone)
     terms = version_terms(account.version_id).terms
     credit = _credit_needed(account, priced, standing=standing)
-    asked = by_price(likely.quantities, prices_of(standing))
+    of_price = by_price(quantities, prices_of(standing))
     decision = decide(
         request=Request(
             job_class=request.job_class,
@@ -232,7 +283,7 @@ def _weigh(
             features=request.features,
             amount=max(ZERO, minus(priced.amount, account.held)),
             credit=credit,
-            quantities=asked,
+            quantities=of_price,
         ),
         limits=limits_of(account, terms, standing, at=now),
         load=load_of(account, hours),
@@ -244,49 +295,25 @@ def _weigh(
             credit=free_credit(account.customer_id, credit, request.job_class, now=now),
         ),
     )
-    return _Weighed(decision, standing, priced, pending, hours, terms, credit, asked)
+    return _Weighed(decision, standing, priced, pending, hours, terms, credit, of_price)
 
 
 def _admitted(
-    account: Account,
-    request: JobRequest,
-    likely: _Likely,
-    weighed: _Weighed,
-    *,
-    key: str,
-    digest: str,
-    now: datetime,
-    moved_to: str,
-    dry_run: bool,
-) -> Answer:
+    account: Account, asked: _Asked, weighed: _Weighed, *, now: datetime
+) -> tuple[Job, dict[str, Any]]:
+    """Return the job and its answer, neither stored."""
     held = max(ZERO, minus(weighed.priced.amount, account.held))
-    job = _job(account, request, likely, terms=weighed.terms, held=held, now=now)
+    job = _job(account, asked, terms=weighed.terms, held=held, now=now)
+    parent = asked.request.parent
     body = job_answer(
         job,
         customer=account.customer,
         workspace=account.workspace,
-        job_class=request.job_class,
+        job_class=asked.request.job_class,
         currency=account.currency,
-        parent=str(request.parent) if request.parent else None,
+        parent=str(parent) if parent else None,
     )
-    if moved_to:
-        body["upgraded_to"] = moved_to
-    if dry_run:
-        return Answer({**body, "id": None}, is_new=True)
-    job.key, job.request_digest = key, digest
-    if not _write(
-        job, account, weighed.priced, weighed.pending, weighed.hours, request=request, body=body
-    ):
-        return _known(_read(request, key=key, now=now, lock=True), digest=digest)
-    hold_credit(
-        customer_id=account.customer_id,
-        amounts=weighed.credit,
-        key=f"job:{job.public_id}",
-        job_class=request.job_class,
-        workspace_id=account.workspace_id,
-        now=now,
-    )
-    return Answer(body, is_new=True)
+    return job, body
 
 
 def _credit_needed(account: Account, after: Priced, *, standing: Standing) -> Mapping[str, Decimal]:
@@ -301,17 +328,13 @@ def _credit_needed(account: Account, after: Priced, *, standing: Standing) -> Ma
 
 
 def _job(
-    account: Account,
-    request: JobRequest,
-    likely: _Likely,
-    *,
-    terms: rating.Terms,
-    held: Decimal,
-    now: datetime,
+    account: Account, asked: _Asked, *, terms: rating.Terms, held: Decimal, now: datetime
 ) -> Job:
-    found = likely.estimate
+    request, found = asked.request, asked.likely.estimate
     return Job(
         public_id=uuid4(),
+        key=asked.key,
+        request_digest=asked.digest,
         customer_id=account.customer_id,
         workspace_id=account.workspace_id,
         parent_id=account.parent_id,
@@ -326,7 +349,7 @@ def _job(
         estimate_comparable=found.comparable,
         held=held,
         version_id=account.version_id,
-        held_quantities=stored(likely.quantities),
+        held_quantities=stored(asked.likely.quantities),
         promised_start_at=_promised(terms, request.service_class, now=now),
         admitted_at=now,
         silent_at=now + timedelta(seconds=account.silence_seconds),
@@ -338,63 +361,3 @@ def _promised(terms: rating.Terms, service_class: str, *, now: datetime) -> date
         if one.key == service_class and one.start_within_minutes is not None:
             return now + timedelta(minutes=one.start_within_minutes)
     return None
-
-
-_COLUMNS = tuple(field.attname for field in Job._meta.concrete_fields if not field.primary_key)
-_WRITE = f"""
-WITH job AS (
-    INSERT INTO usage_job ({", ".join(f'"{name}"' for name in _COLUMNS)})
-    VALUES ({", ".join(["%s"] * len(_COLUMNS))})
-    ON CONFLICT (customer_id, key) DO NOTHING RETURNING id),
-step AS (
-    INSERT INTO usage_jobstep (job_id, key, kind, happened_at, recorded_at, answer)
-    SELECT id, 'admit', 'admitted', %s, %s, %s::jsonb FROM job)
-UPDATE billing_spend s SET pending = %s::jsonb, held = %s, held_by_workspace = %s::jsonb,
-    running = running + 1, running_by_class = %s::jsonb, hour_start = %s, hour_jobs = %s::jsonb,
-    day_start = %s, day_jobs = %s::jsonb, day_spent_before = %s
-FROM job WHERE s.customer_id = %s
-RETURNING job.id
-"""  # noqa: S608
-_JSON_COLUMNS = frozenset({"dimensions", "held_quantities", "reported"})
-
-
-def _write(
-    job: Job,
-    account: Account,
-    priced: Priced,
-    pending: Mapping[Cell, Decimal],
-    hours: Windows,
-    *,
-    request: JobRequest,
-    body: dict[str, Any],
-) -> bool:
-    """Store the job and count it in one statement; False where its key is taken meanwhile."""
-    load = load_of(account, hours)
-    by_workspace = dict(account.held_by_workspace)
-    if account.workspace:
-        held = Decimal(by_workspace.get(account.workspace, "0")) + job.held
-        by_workspace[account.workspace] = f"{held:f}"
-    values = [
-        *(_column(job, name) for name in _COLUMNS),
-        job.admitted_at,
-        job.admitted_at,
-        json.dumps({"body": body}),
-        json.dumps(stored(pending)),
-        priced.amount,
-        json.dumps(by_workspace),
-        json.dumps(_one_more(account.running_by_class, request.job_class)),
-        *(hours.hour_start, json.dumps(_one_more(load.hour_jobs, request.job_class))),
-        *(hours.day_start, json.dumps(_one_more(load.day_jobs, request.job_class))),
-        spent_before_today(account, hours, job.admitted_at),
-        account.customer_id,
-    ]
-    return first_row(_WRITE, values) is not None
-
-
-def _column(job: Job, name: str) -> Any:
-    value = getattr(job, name)
-    return json.dumps(value) if name in _JSON_COLUMNS else value
-
-
-def _one_more(counts: Mapping[str, int], job_class: str) -> dict[str, int]:
-    return {**counts, job_class: counts.get(job_class, 0) + 1}

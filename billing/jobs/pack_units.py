@@ -30,11 +30,7 @@ def buy_packs(
 
     Raises NotAdmitted where a price sells no more of them in the period.
     """
-    selling = [
-        price
-        for price in prices_of(standing)
-        if price.overage.policy == "packs" and by_price.get(price.key)
-    ]
+    selling = prices_selling(standing, by_price)
     if not selling:
         return
     within = running_periods(customer_ids=[account.customer_id], now=now)[account.customer_id]
@@ -44,6 +40,15 @@ def buy_packs(
         short = minus(beyond, _units(account, price, within=within, now=now))
         if short > 0:
             _buy(account, standing, price, short, within=within, now=now)
+
+
+def prices_selling(standing: Standing, by_price: Mapping[str, Decimal]) -> list[rating.Price]:
+    """Return the prices that a job's quantities read and that sell packs beyond their allowance."""
+    return [
+        price
+        for price in prices_of(standing)
+        if price.overage.policy == "packs" and by_price.get(price.key)
+    ]
 
 
 def _units(account: Account, price: rating.Price, *, within: Period, now: datetime) -> Decimal:

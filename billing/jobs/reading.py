@@ -28,7 +28,10 @@ class BudgetRow(NamedTuple):
 
 
 class Account(NamedTuple):
-    """A customer as admission sees it: whose job it is, on which version, and how it stands."""
+    """A customer as admission sees it: whose job it is, on which version, and how it stands.
+
+    ``mark`` is another one as soon as the row of spend was written.
+    """
 
     customer_id: int
     customer: str
@@ -62,6 +65,7 @@ class Account(NamedTuple):
     parent_id: int | None
     parent_state: str | None
     at: datetime
+    mark: str
 
 
 _READ = """
@@ -78,8 +82,9 @@ SELECT c.id, c.key, c.currency, c.time_zone, o.workspace_id, coalesce(w.key, '')
               WHERE b.customer_id = c.id
                 AND (b.workspace_id IS NULL OR b.workspace_id = o.workspace_id)), '[]'),
     j.request_digest,
-    (SELECT t.answer FROM usage_jobstep t WHERE t.job_id = j.id AND t.key = 'admit'),
-    p.id, p.state, coalesce(c.clock_at, %(at)s)
+    CASE WHEN j.id IS NOT NULL THEN
+        (SELECT t.answer FROM usage_jobstep t WHERE t.job_id = j.id AND t.key = 'admit') END,
+    p.id, p.state, coalesce(c.clock_at, %(at)s), s.xmin::text
 FROM plans_subject o
 JOIN plans_customer c ON c.id = o.customer_id
 JOIN billing_spend s ON s.customer_id = c.id

@@ -1,0 +1,82 @@
+"""Write an admitted job, its first step, and its count on the customer's row of spend: at once."""
+
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from billing.jobs.reading import Account
+from billing.jobs.rules import Windows, load_of, spent_before_today
+from billing.spend.pending import Priced
+from usage.job_quantities import Quantities, stored
+from usage.models import Job
+from usage.prepared import first_row
+
+_COLUMNS = tuple(field.attname for field in Job._meta.concrete_fields if not field.primary_key)
+_WRITE = f"""
+WITH spend AS (
+    SELECT customer_id FROM billing_spend
+    WHERE customer_id = %s AND xmin::text = coalesce(%s, xmin::text)
+    FOR NO KEY UPDATE),
+job AS (
+    INSERT INTO usage_job ({", ".join(f'"{name}"' for name in _COLUMNS)})
+    SELECT {", ".join(["%s"] * len(_COLUMNS))} FROM spend
+    ON CONFLICT (customer_id, key) DO NOTHING RETURNING id),
+step AS (
+    INSERT INTO usage_jobstep (job_id, key, kind, happened_at, recorded_at, answer)
+    SELECT id, 'admit', 'admitted', %s, %s, %s::jsonb FROM job)
+UPDATE billing_spend s SET pending = %s::jsonb, held = %s, held_by_workspace = %s::jsonb,
+    running = running + 1, running_by_class = %s::jsonb, hour_start = %s, hour_jobs = %s::jsonb,
+    day_start = %s, day_jobs = %s::jsonb, day_spent_before = %s
+FROM job, spend WHERE s.customer_id = spend.customer_id
+RETURNING job.id
+"""  # noqa: S608
+_JSON_COLUMNS = frozenset({"dimensions", "held_quantities", "reported"})
+
+
+def write(
+    job: Job,
+    account: Account,
+    priced: Priced,
+    pending: Quantities,
+    hours: Windows,
+    *,
+    job_class: str,
+    body: dict[str, Any],
+    as_read: bool,
+) -> bool:
+    """Store the job and count it in one statement, which locks the customer's row of spend.
+
+    False, and nothing is stored, where its key is taken meanwhile; or, with ``as_read``, where the
+    row is not the one any more that the account was read from. Else it was locked by the caller.
+    """
+    load = load_of(account, hours)
+    by_workspace = dict(account.held_by_workspace)
+    if account.workspace:
+        held = Decimal(by_workspace.get(account.workspace, "0")) + job.held
+        by_workspace[account.workspace] = f"{held:f}"
+    values = [
+        account.customer_id,
+        account.mark if as_read else None,
+        *(_column(job, name) for name in _COLUMNS),
+        job.admitted_at,
+        job.admitted_at,
+        json.dumps({"body": body}),
+        json.dumps(stored(pending)),
+        priced.amount,
+        json.dumps(by_workspace),
+        json.dumps(_one_more(account.running_by_class, job_class)),
+        *(hours.hour_start, json.dumps(_one_more(load.hour_jobs, job_class))),
+        *(hours.day_start, json.dumps(_one_more(load.day_jobs, job_class))),
+        spent_before_today(account, hours, job.admitted_at),
+    ]
+    return first_row(_WRITE, values) is not None
+
+
+def _column(job: Job, name: str) -> Any:
+    value = getattr(job, name)
+    return json.dumps(value) if name in _JSON_COLUMNS else value
+
+
+def _one_more(counts: Mapping[str, int], job_class: str) -> dict[str, int]:
+    return {**counts, job_class: counts.get(job_class, 0) + 1}
