@@ -95,7 +95,7 @@ def make_meter(index):
 
 
 @given(history=steps, spans=windows, zone=st.sampled_from(ZONES), late_meters=st.booleans())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_readings_equal_the_model(stage, history, spans, zone, late_meters):
     customers, workspaces, reset = stage
     reset()
@@ -133,7 +133,7 @@ day_windows = st.lists(st.tuples(st.integers(-2, 14), st.integers(0, 9)), min_si
     zone=st.sampled_from(ZONES),
     until=st.none() | instants,
 )
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_levels_by_day_equal_the_model(stage, history, spans, zone, until):
     customers, workspaces, reset = stage
     reset()

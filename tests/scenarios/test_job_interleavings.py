@@ -151,7 +151,7 @@ def true_spend(customer: Customer, *, now) -> D:
 
 
 def test_money_never_escapes(world: World, plans) -> None:
-    @settings(max_examples=25, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=12, suppress_health_check=list(HealthCheck))
     @given(steps=STEPS, plan=st.integers(0, 3))
     def play(steps, plan) -> None:
         run = _Run(world, plans[plan])

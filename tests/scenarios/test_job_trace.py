@@ -1,6 +1,6 @@
 """Real jobs in the order of time: an estimate before each, compared with what it came to.
 
-The first 4,000 of them; `make bench` replays all (`estimate_in_range`).
+The first 1,500 of them; `make bench` replays all (`estimate_in_range`).
 """
 
 import pytest
@@ -8,7 +8,7 @@ import pytest
 from bench.job_trace import find_trace, read_trace, replay
 from tests.fixtures.traces import needs_trace
 
-JOBS = 4_000
+JOBS = 1_500
 
 
 @needs_trace
