@@ -19,6 +19,7 @@ _CHANGES: Mapping[str, str] = {
     "discount": "Discount",
     "maximum": "Lowered to the maximum",
     "minimum": "Raised to the minimum",
+    "late_start_most": "Beyond the most in a period",
     "commitment": "Committed discount",
     "beyond": "Discount beyond the commitment",
 }
