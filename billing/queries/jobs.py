@@ -7,8 +7,9 @@ from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
-from django.db.models import Q, QuerySet, Sum
+from django.db.models import F, Q, QuerySet, Sum
 
+from billing.jobs.late_starts import started_late
 from billing.queries.statements import finalised_of
 from billing.wording import Money, Quantity, moment
 from usage.models import Job, JobAttempt, JobStep, JobUsage
@@ -263,12 +264,17 @@ def _facts(job: Job) -> list[tuple[str, str]]:
         said.append(("Workspace", job.workspace.name))
     instants = (
         ("Admitted", job.admitted_at),
+        ("Start promised by", job.promised_start_at),
         ("Started", job.started_at),
         ("Ended", job.ended_at),
         ("Settled", job.settled_at),
         ("Expires unless it reports", job.silent_at if job.state in _OPEN else None),
     )
     said += [(name, moment(at, zone=zone)) for name, at in instants if at]
+    if started_late(job):
+        back = Money(_plain(job.service_credit), job.customer.currency)
+        words = f"{back} given back" if job.service_credit else "Nothing given back"
+        said.append(("Late start", words))
     if job.cause:
         said.append(("Failed", job.get_cause_display().lower()))
     said += [(name, str(text)) for name, text in job.dimensions.items()]
@@ -295,7 +301,10 @@ def job_of_event(*, source: str, event_id: str) -> UUID | None:
 
 
 def _rolled_up(job: Job) -> Decimal:
-    """Add up the amounts, or what is held where none is known, of a job and all below it."""
+    """Add up the amounts, or what is held where none is known, of a job and all below it.
+
+    What late starts give back is taken off.
+    """
     total, level = _cost(Q(pk=job.pk)), [job.pk]
     while level:
         total += _cost(Q(parent_id__in=level))
@@ -304,7 +313,8 @@ def _rolled_up(job: Job) -> Decimal:
 
 
 def _cost(which: Q) -> Decimal:
-    known = Job.objects.filter(which, amount__isnull=False).aggregate(sum=Sum("amount"))["sum"]
+    net = Sum(F("amount") - F("service_credit"))
+    known = Job.objects.filter(which, amount__isnull=False).aggregate(sum=net)["sum"]
     held = Job.objects.filter(which, amount=None).aggregate(sum=Sum("held"))["sum"]
     return (known or Decimal(0)) + (held or Decimal(0))
 

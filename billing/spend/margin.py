@@ -72,10 +72,22 @@ class _Base(NamedTuple):
 class MarginPricer:
     """Prices usage on top of what a customer has used; rates what there is only once."""
 
-    def __init__(self, standing: Standing, *, meters: Iterable[str], workspace: str = "") -> None:
-        """Take up the prices that read one of the meters. Raises RatingError."""
+    def __init__(
+        self,
+        standing: Standing,
+        *,
+        meters: Iterable[str],
+        workspace: str = "",
+        late_credits: bool = False,
+    ) -> None:
+        """Take up the prices that read one of the meters. Raises RatingError.
+
+        What late starts give back is left out unless ``late_credits`` are asked for: it is bound
+        to a most in the period, and a hold is the most that usage can cost.
+        """
         self._standing = standing
         self._workspace = workspace
+        self._late_credits = late_credits
         wanted = frozenset(meters)
         self._bases = [
             base for segment in standing.segments for base in self._bases_of(segment, wanted)
@@ -97,7 +109,7 @@ class MarginPricer:
 
     def _base(self, price: rating.Price, usage: MeterUsage, *, share: Fraction) -> _Base:
         base = _Base(
-            price=_rated_beyond(price),
+            price=self._at_margin(price),
             share=share,
             cells={},
             shares=dict(usage.workspaces),
@@ -111,6 +123,10 @@ class MarginPricer:
         base = base._replace(cells=cells)
         exact, rounded = self._rate(base)
         return base._replace(exact=exact, rounded=rounded)
+
+    def _at_margin(self, price: rating.Price) -> rating.Price:
+        price = _rated_beyond(price)
+        return price if self._late_credits else rating.without_late_credits(price)
 
     def _keeps_highest(self, price: rating.Price) -> bool:
         return price.meter in self._standing.highest

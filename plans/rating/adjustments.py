@@ -13,8 +13,8 @@
    was discounted or capped.
 
 What late starts give back (`late_starts`) follows the minimum: of what was charged, in a line of
-its own. Commitments (`commitments`) and credits come after, on the statement. Source: DESIGN section 3,
-"Order on a statement line".
+its own. Commitments (`commitments`) and credits come after, on the statement. Source: DESIGN
+section 3, "Order on a statement line".
 """
 
 from collections.abc import Callable

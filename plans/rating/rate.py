@@ -31,7 +31,8 @@ def rate(
     instead. There is a line for a flat price, for metered usage, and for an amount other than zero.
     Several lines, then the top-up to their minimum, have: a matrix, one for each matched rate in
     their order, the default last; a price by service class, one for each class, and after the
-    top-up what late starts give back of each; and seats, one for each block of them. A price in credits makes lines of credits, rounded to their finest part.
+    top-up what late starts give back of each; and seats, one for each block of them. A price in
+    credits makes lines of credits, rounded to their finest part.
 
     Raises RatingError's subclasses: NegativeQuantity, BeyondTiers, UnmatchedUsage, WrongDimensions,
     MissingTransactions, TransactionsDoNotAddUp, AllowanceOnTransactions, MissingShares,

@@ -84,7 +84,7 @@ def _references(price: Price, terms: Terms) -> Iterator[Problem]:
     late = any(each.late_start_percent for each in terms.service_classes)
     if price.class_dimension and late and LATE_DIMENSION not in price.dimensions:
         message = (
-            f"The meter does not tell late starts apart: add the dimension “{LATE_DIMENSION}” to it,"
-            " or let no service class give anything back."
+            f"The meter does not tell late starts apart: add the dimension “{LATE_DIMENSION}” to"
+            " it, or let no service class give anything back."
         )
         yield Problem("late_starts_not_metered", "class_dimension", message)
