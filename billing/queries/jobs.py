@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from typing import Final
 from uuid import UUID
@@ -11,7 +10,7 @@ from django.db.models import F, Q, QuerySet, Sum
 
 from billing.jobs.late_starts import started_late
 from billing.queries.statements import finalised_of
-from billing.wording import Money, Quantity, moment
+from billing.wording import Money, Quantity, moment, to_the_second
 from usage.models import Job, JobAttempt, JobStep, JobUsage
 
 PAGE: Final = 50
@@ -270,7 +269,8 @@ def _facts(job: Job) -> list[tuple[str, str]]:
         ("Settled", job.settled_at),
         ("Expires unless it reports", job.silent_at if job.state in _OPEN else None),
     )
-    said += [(name, moment(at, zone=zone)) for name, at in instants if at]
+    write = to_the_second if job.promised_start_at else moment
+    said += [(name, write(at, zone=zone)) for name, at in instants if at]
     if started_late(job):
         back = Money(_plain(job.service_credit), job.customer.currency)
         words = f"{back} given back" if job.service_credit else "Nothing given back"
@@ -332,8 +332,8 @@ def _attempt(row: JobAttempt, *, zone: str) -> Attempt:
 def _step(row: JobStep, *, zone: str) -> Step:
     return Step(
         kind=row.kind.replace("_", " ").capitalize(),
-        happened=_to_the_second(row.happened_at, zone=zone),
-        recorded=_to_the_second(row.recorded_at, zone=zone),
+        happened=to_the_second(row.happened_at, zone=zone),
+        recorded=to_the_second(row.recorded_at, zone=zone),
     )
 
 
@@ -342,14 +342,10 @@ def _report(row: JobUsage, *, zone: str) -> Report:
     return Report(
         attempt=row.attempt,
         type=row.type,
-        time=_to_the_second(row.time, zone=zone),
+        time=to_the_second(row.time, zone=zone),
         properties=[(name, str(value)) for name, value in sorted(row.properties.items())],
         billed=billed,
     )
-
-
-def _to_the_second(at: datetime, *, zone: str) -> str:
-    return f"{moment(at, zone=zone)}:{at:%S}"
 
 
 def _plain(amount: Decimal) -> Decimal:
