@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from msgspec import UNSET
 
+from billing.statements.cells import cells_by_line
 from billing.statements.commitment_lines import Commitments
 from billing.statements.correcting import (
     LineKey,
@@ -38,7 +39,6 @@ from billing.statements.days import day_levels
 from billing.statements.late_credits import (
     LateCredits,
     is_late_credit,
-    late_cells,
     late_starts_of,
 )
 from billing.statements.outcome_corrections import in_two_steps, with_reversals_as_billed
@@ -255,7 +255,7 @@ def _lines(
     phase: rating.Phase,
 ) -> Iterator[Line]:
     price = standing.price
-    cells = _cells_by_line(price, usage)
+    cells = cells_by_line(price, usage)
     for line in rated:
         own = cells.get(line.key, ())
         is_credit = is_late_credit(price, line.key)
@@ -302,20 +302,6 @@ def _shares(price: rating.Price, usage: MeterUsage) -> tuple[tuple[str, Decimal]
     if len(usage.workspaces) == 1 and not usage.workspaces[0][0]:
         return ()
     return usage.workspaces
-
-
-def _cells_by_line(
-    price: rating.Price, usage: MeterUsage
-) -> dict[str, tuple[tuple[str, ...], ...]]:
-    """Return which dimension values each of a price's lines holds, to find its events by."""
-    if not isinstance(price.model, rating.Matrix) and not price.class_dimension:
-        return {}
-    found: dict[str, list[tuple[str, ...]]] = {}
-    for dimensions, quantity in usage.cells:
-        if quantity or not price.class_dimension:
-            key = rating.line_key(price, rating.Cell(dimensions, quantity))
-            found.setdefault(key, []).append(dimensions)
-    return {key: tuple(cells) for key, cells in found.items()} | late_cells(price, usage)
 
 
 def _late_lines(

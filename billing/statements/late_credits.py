@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from billing.statements.values import LateStart, MeterUsage, Segment
 from plans import rating
-from plans.rating.late_starts import LATE_KEY, bounded, is_late, late_key
+from plans.rating.late_starts import LATE_KEY, bounded
 
 
 def is_late_credit(price: rating.Price, key: str) -> bool:
@@ -42,16 +42,6 @@ class LateCredits:
             kept = line if most is None else bounded(line, left=max(most - given, Decimal(0)))
             self._given[key] = given - kept.amount
             yield kept
-
-
-def late_cells(price: rating.Price, usage: MeterUsage) -> dict[str, tuple[tuple[str, ...], ...]]:
-    """Return the dimension values of late usage by the keys of the lines that give it back."""
-    found: dict[str, list[tuple[str, ...]]] = {}
-    for dimensions, quantity in usage.cells:
-        cell = rating.Cell(dimensions, quantity)
-        if quantity and price.class_dimension and is_late(price, cell):
-            found.setdefault(late_key(rating.line_key(price, cell)), []).append(dimensions)
-    return {key: tuple(cells) for key, cells in found.items()}
 
 
 def late_starts_of(

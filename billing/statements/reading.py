@@ -13,12 +13,12 @@ from plans import rating
 from plans.models import Meter, Workspace
 from plans.rating.late_starts import IS_LATE, LATE_DIMENSION
 from plans.terms import VersionTerms
-from usage.late_starts import read_late_jobs
 from usage.queries import (
     DayWindow,
     Reading,
     Window,
     read_day_levels,
+    read_late_jobs,
     read_transactions,
     read_usage,
 )

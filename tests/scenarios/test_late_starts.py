@@ -9,8 +9,7 @@ from decimal import Decimal as D
 from itertools import count
 from uuid import UUID
 
-import pytest
-
+from billing.api.serializers import LineSerializer
 from billing.jobs.admitting import admit
 from billing.jobs.asking import JobRequest
 from billing.jobs.checks import verify_spend
@@ -18,6 +17,7 @@ from billing.jobs.life import begin_attempt
 from billing.jobs.queries import job_details
 from billing.jobs.reporting import Report
 from billing.jobs.settling import cancel, complete, fail
+from billing.queries.jobs import job_page
 from billing.queries.pages import statement_page
 from billing.spend.rating import rate_spend
 from billing.statements.verify import Difference, verify_statements
@@ -132,10 +132,23 @@ def test_late_starts_are_given_back_once_and_only_of_what_was_billed(world: Worl
     assert [(one.job, one.promised, one.started) for one in line.late_starts] == [
         (str(late), "10 January 2025, 09:15:00", "10 January 2025, 09:16:00")
     ]
+    assert LineSerializer(line).data["late_starts"] == [
+        {
+            "job": str(late),
+            "promised_start_at": "2025-01-10T09:15:00Z",
+            "started_at": "2025-01-10T09:16:00Z",
+        }
+    ]
+    page = dict(job_page(job_of(late)).facts)
+    assert page["Start promised by"] == "10 January 2025, 09:15:00"
+    assert (page["Started"], page["Late start"]) == (
+        "10 January 2025, 09:16:00",
+        "$0.20 given back",
+    )
 
 
 def test_over_a_months_end_the_credit_lies_where_the_usage_does(world: World) -> None:
-    """By its start each job falls into a month; what becomes known late for January is corrected."""
+    """By its start each job falls into a month; what is known late for January is corrected."""
     queues(world, most="0.30", attribution="start")
     eve = at(2025, 1, 31, 23)
     january = ran(at(2025, 1, 10), after=LATE)
