@@ -35,10 +35,10 @@ SELECT r, type, class, job, promised, started
 FROM (
     SELECT found.*, row_number() OVER (PARTITION BY r, type, class ORDER BY started, job) AS place
     FROM (
-        SELECT DISTINCT w.r, e.type, e.properties -> '{EVIDENCE}' ->> 'service_class' AS class,
+        SELECT DISTINCT w.r, e.type, coalesce(e.properties -> '{EVIDENCE}' ->> 'service_class', '') AS class,
             split_part(e.event_id, ':', 1) AS job,
-            (e.properties -> '{EVIDENCE}' ->> 'promised_at')::timestamptz AS promised,
-            (e.properties -> '{EVIDENCE}' ->> 'started_at')::timestamptz AS started
+            e.properties -> '{EVIDENCE}' ->> 'promised_at' AS promised,
+            e.properties -> '{EVIDENCE}' ->> 'started_at' AS started
         FROM unnest(%s::bigint[], %s::bigint[], %s::timestamptz[], %s::timestamptz[])
             AS w (r, c, s, e)
         JOIN usage_event e ON e.customer_id = w.c AND e."time" >= w.s AND e."time" < w.e
@@ -57,7 +57,22 @@ def read_late_jobs(windows: Sequence[tuple[int, int, datetime, datetime]]) -> li
         return []
     with connection.cursor() as cursor:
         cursor.execute(_READ, [list(column) for column in zip(*windows, strict=True)])
-        return [LateJob(*row) for row in cursor.fetchall()]
+        rows = cursor.fetchall()
+    times = [(_instant(promised), _instant(started)) for *_, promised, started in rows]
+    return [
+        LateJob(*row[:4], promised_at, started_at)
+        for row, (promised_at, started_at) in zip(rows, times, strict=True)
+        if promised_at is not None and started_at is not None
+    ]
+
+
+def _instant(said: str | None) -> datetime | None:
+    """Return the instant that an event says; None where somebody else stored other words."""
+    try:
+        at = datetime.fromisoformat(said or "")
+    except ValueError:
+        return None
+    return at if at.tzinfo else None
 
 
 def without_marks(properties: Mapping[str, Any]) -> dict[str, Any]:

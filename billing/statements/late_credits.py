@@ -33,7 +33,7 @@ class LateCredits:
         terms: rating.Terms,
     ) -> Iterator[rating.RatedLine]:
         """Yield the lines of a price, what is given back on them lowered to what is left."""
-        key, most = (segment.subscribed, segment.whole_start), terms.jobs.late_start_most
+        key, most = (segment.subscribed, segment.whole_start), _most(terms)
         for line in lines:
             if not is_late_credit(price, line.key):
                 yield line
@@ -42,6 +42,11 @@ class LateCredits:
             kept = line if most is None else bounded(line, left=max(most - given, Decimal(0)))
             self._given[key] = given - kept.amount
             yield kept
+
+
+def _most(terms: rating.Terms) -> Decimal | None:
+    most = terms.jobs.late_start_most
+    return None if most is None else rating.round_money(most, currency=terms.currency)
 
 
 def late_starts_of(

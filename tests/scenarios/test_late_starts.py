@@ -26,7 +26,9 @@ from plans.terms import GrantRows
 from tests.fixtures.jobs import job_class, job_of, spend_of
 from tests.fixtures.usage import wait_for_horizon
 from tests.fixtures.world import World, at
+from usage.ingest import CloudEvent
 from usage.models import Event
+from usage.operations.ingest import ingest
 
 ON_TIME, LATE = timedelta(minutes=15), timedelta(minutes=16)
 AN_HOUR = timedelta(hours=1)
@@ -187,16 +189,22 @@ def test_the_most_in_a_period_bounds_what_is_given_back_and_begins_anew(world: W
     first = [ran(at(2025, 1, day), after=LATE) for day in (10, 11, 12)]
     second = [ran(at(2025, 2, 3), after=LATE)]
     assert credits_of(*first, *second) == [D("0.2"), D("0.2"), D("0.1"), D("0.2")]
+    said = {"service_class": "premium", "started_late": True, "late_start": {"promised_at": "5"}}
+    own = CloudEvent(id="by-hand", source="tollgate/jobs", type="tollgate.job", subject="acme",
+                     time=at(2025, 2, 4), data=said)  # fmt: skip
+    assert ingest([own], now=at(2025, 2, 5)).accepted == 1
     assert months(world, now=at(2025, 3, 4)) == [
         [
             ("Jobs, premium", "1.80"),
             ("service credit, 3 premium jobs started late", "-0.50"),
         ],
         [
-            ("Jobs, premium", "0.60"),
-            ("service credit, 1 premium job started late", "-0.20"),
+            ("Jobs, premium", "1.20"),
+            ("service credit, 2 premium jobs started late", "-0.40"),
         ],
     ]
+    page = statement_page(statement=world.statements()[1])
+    assert [one.job for one in page.charges[-1].late_starts] == [str(job) for job in second]
 
 
 def test_what_a_late_job_reports_is_given_back_too_and_no_report_says_so_itself(

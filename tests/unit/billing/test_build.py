@@ -352,7 +352,7 @@ def test_late_starts_give_back_no_more_than_the_most_over_the_parts_of_a_period(
         version: rating.Terms(
             "USD", (price,), service_classes=(premium,), jobs=rating.JobTerms(late_start_most=most)
         )
-        for version, most in ((1, D("0.50")), (2, D("0.60")))
+        for version, most in ((1, D("0.499")), (2, D("0.60")))
     }
     job = LateStart("premium", "j1", DECEMBER, DECEMBER)
     usage = MeterUsage(
