@@ -35,7 +35,8 @@ SELECT r, type, class, job, promised, started
 FROM (
     SELECT found.*, row_number() OVER (PARTITION BY r, type, class ORDER BY started, job) AS place
     FROM (
-        SELECT DISTINCT w.r, e.type, coalesce(e.properties -> '{EVIDENCE}' ->> 'service_class', '') AS class,
+        SELECT DISTINCT w.r, e.type,
+            coalesce(e.properties -> '{EVIDENCE}' ->> 'service_class', '') AS class,
             split_part(e.event_id, ':', 1) AS job,
             e.properties -> '{EVIDENCE}' ->> 'promised_at' AS promised,
             e.properties -> '{EVIDENCE}' ->> 'started_at' AS started
@@ -58,12 +59,12 @@ def read_late_jobs(windows: Sequence[tuple[int, int, datetime, datetime]]) -> li
     with connection.cursor() as cursor:
         cursor.execute(_READ, [list(column) for column in zip(*windows, strict=True)])
         rows = cursor.fetchall()
-    times = [(_instant(promised), _instant(started)) for *_, promised, started in rows]
-    return [
-        LateJob(*row[:4], promised_at, started_at)
-        for row, (promised_at, started_at) in zip(rows, times, strict=True)
-        if promised_at is not None and started_at is not None
-    ]
+    found = []
+    for ref, event_type, service_class, job, promised, started in rows:
+        promised_at, started_at = _instant(promised), _instant(started)
+        if promised_at is not None and started_at is not None:
+            found.append(LateJob(ref, event_type, service_class, job, promised_at, started_at))
+    return found
 
 
 def _instant(said: str | None) -> datetime | None:
