@@ -121,6 +121,11 @@ def moment(at: datetime, *, zone: str) -> str:
     return f"{day(local.date())}, {local:%H:%M}"
 
 
+def to_the_second(at: datetime, *, zone: str) -> str:
+    """Write an instant in a zone, to the second: 5 October 2025, 14:05:30."""
+    return f"{moment(at, zone=zone)}:{at:%S}"
+
+
 @lru_cache(maxsize=256)
 def _symbol(currency: str) -> str:
     return get_currency_symbol(currency, locale=LOCALE)

@@ -48,6 +48,7 @@ def service_class(row: ServiceClass) -> rating.ServiceClass:
         name=row.name,
         multiplier=plain(row.multiplier),
         start_within_minutes=row.start_within_minutes,
+        late_start_percent=plain(row.late_start_percent),
     )
 
 

@@ -19,6 +19,7 @@ from plans.models.meters import Aggregation
 from plans.rating import local_midnight
 from plans.rating.money import ZERO, plus
 from usage import reading_sql, sql
+from usage.late_starts import LateJob, read_late_jobs
 from usage.listing import CountedEvent, EventCursor, EventsPage, events_page
 from usage.locks import hold_rollup_state
 from usage.meters import HIGHEST, MeterSpec, load_meters
@@ -40,6 +41,7 @@ __all__ = [
     "EventSearch",
     "EventsPage",
     "FoundEvent",
+    "LateJob",
     "Reading",
     "ReadingKeepsMoving",
     "SearchTooWide",
@@ -51,6 +53,7 @@ __all__ = [
     "events_page",
     "find_events",
     "read_day_levels",
+    "read_late_jobs",
     "read_transactions",
     "read_usage",
     "touched_since",

@@ -87,7 +87,16 @@ class ChangeSerializer(serializers.Serializer[Any]):
     """What proration, the allowance, the discount or a bound changed, signed."""
 
     kind = serializers.ChoiceField(
-        ["proration", "allowance", "discount", "maximum", "minimum", "commitment", "beyond"]
+        [
+            "proration",
+            "allowance",
+            "discount",
+            "maximum",
+            "minimum",
+            "late_start_most",
+            "commitment",
+            "beyond",
+        ]
     )
     quantity = QuantityField(allow_null=True)
     amount = MoneyField(allow_null=True)
@@ -98,6 +107,14 @@ class ShareSerializer(serializers.Serializer[Any]):
 
     workspace = serializers.CharField(source="key", help_text="Empty: none.")
     quantity = QuantityField()
+
+
+class LateStartSerializer(serializers.Serializer[Any]):
+    """A job that started later than its service class promised."""
+
+    job = serializers.CharField()
+    promised_start_at = serializers.DateTimeField(source="promised_at")
+    started_at = serializers.DateTimeField()
 
 
 class LineSerializer(serializers.Serializer[Any]):
@@ -126,6 +143,9 @@ class LineSerializer(serializers.Serializer[Any]):
     adjustments = ChangeSerializer(many=True, source="changes")
     exact_amount = MoneyField(source="exact", help_text="Parts and adjustments, not yet rounded.")
     workspaces = ShareSerializer(many=True, source="shares")
+    late_starts = LateStartSerializer(
+        many=True, help_text="Of what late starts give back: the first 20 jobs."
+    )
     corrects = serializers.CharField(
         source="origin_number", help_text="The statement that an adjustment corrects."
     )

@@ -51,7 +51,8 @@ def leave_out_above_hold(
 def note_unpaid(found: Step) -> None:
     """Keep what a job cost above its hold: no other is admitted before that is on a statement."""
     job, spend = found.job, found.spend
-    over = minus(job.amount or ZERO, hold_at_admission(job))
+    cost = minus(job.amount or ZERO, job.service_credit)
+    over = minus(cost, hold_at_admission(job))
     if over > 0:
         spend.unpaid += over
         spend.unpaid_at = job.ended_at

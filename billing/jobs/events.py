@@ -16,6 +16,7 @@ from plans.terms import VersionTerms
 from usage.ingest import CloudEvent
 from usage.job_billing import Span, attributed, cut, shared_out
 from usage.job_metering import SOURCE, exact_json
+from usage.late_starts import marked
 from usage.limits import batch_events_max
 from usage.models import Job
 from usage.operations.ingest import ingest
@@ -57,13 +58,13 @@ def _events(job: Job, *, own: dict[str, Any] | None) -> Iterator[CloudEvent]:
     for usage in _billed(job):
         span = attributed(
             usage.span,
-            attribution=_attribution(terms, usage.type),
+            attribution=attribution_of(terms, usage.type),
             started_at=started_at,
             ended_at=job.ended_at,
         )
         yield from _pieces(job, usage._replace(span=span), terms=terms)
     if own is not None and counts_jobs(job.version_id):
-        attribution = _attribution(terms, JOB_EVENT)
+        attribution = attribution_of(terms, JOB_EVENT)
         at = started_at if attribution == "start" else job.ended_at
         yield _event(job, str(job.public_id), JOB_EVENT, at, own)
 
@@ -77,7 +78,7 @@ def _billed(job: Job) -> list[_Usage]:
         ]
 
 
-def _attribution(terms: VersionTerms, event_type: str) -> Attribution:
+def attribution_of(terms: VersionTerms, event_type: str) -> Attribution:
     """Return by what the usage of a type falls into a period; an event has one time for all."""
     reading = {
         price.attribution
@@ -135,5 +136,10 @@ def _event(
         type=event_type,
         subject=job.workspace.key if job.workspace else job.customer.key,
         time=time,
-        data=data,
+        data=marked(
+            data,
+            service_class=job.service_class,
+            promised_at=job.promised_start_at,
+            started_at=job.started_at,
+        ),
     )

@@ -10,6 +10,7 @@ import msgspec
 from plans.terms import VersionTerms, terms_of
 from usage.job_metering import Reported, exact_json, meter_reports
 from usage.job_quantities import Cell
+from usage.late_starts import without_marks
 
 JOB_EVENT = "tollgate.job"
 _encoder = msgspec.json.Encoder(order="deterministic", decimal_format="number")
@@ -23,9 +24,12 @@ def job_properties(
     dimensions: Mapping[str, Any],
     state: str = "succeeded",
 ) -> dict[str, Any]:
-    """Return the data of a job's own event. Its own words win over dimensions of the same name."""
+    """Return the data of a job's own event. Its own words win over dimensions of the same name.
+
+    Whether it started late is said as the event is stored.
+    """
     return {
-        **dimensions,
+        **without_marks(dimensions),
         "job_class": job_class,
         "service_class": service_class,
         "input_size": input_size,

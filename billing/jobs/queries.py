@@ -13,9 +13,10 @@ from usage.models import Job
 
 _BELOW = """
 WITH RECURSIVE below AS (
-    SELECT id, amount, held, 0 AS depth FROM usage_job WHERE id = %s
+    SELECT id, amount - service_credit AS amount, held, 0 AS depth FROM usage_job WHERE id = %s
     UNION ALL
-    SELECT j.id, j.amount, j.held, b.depth + 1 FROM usage_job j JOIN below b ON j.parent_id = b.id)
+    SELECT j.id, j.amount - j.service_credit, j.held, b.depth + 1
+    FROM usage_job j JOIN below b ON j.parent_id = b.id)
 SELECT count(*) - 1, coalesce(sum(amount), 0), coalesce(sum(held), 0) FROM below
 """
 

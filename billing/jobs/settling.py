@@ -16,6 +16,7 @@ from billing.jobs.asking import digest_of
 from billing.jobs.credit import release_credit
 from billing.jobs.events import store_events
 from billing.jobs.holding import count_ended, find_standing, hold_for
+from billing.jobs.late_starts import late_start_credit
 from billing.jobs.life import finish_attempt, running_attempt
 from billing.jobs.own_usage import job_properties, own_quantities, version_terms
 from billing.jobs.reporting import Report, billable, take_reports
@@ -200,9 +201,10 @@ def _price(found: Step, used: dict[Cell, Decimal], *, any_usage: bool) -> None:
         before = price_pending(standing, rest).exact
         after = price_pending(standing, added(rest, used)).exact
         job.amount = max(ZERO, minus(after, before))
+        job.service_credit = late_start_credit(job, used, rest=rest, standing=standing)
     hold_for(job, spend, used, standing=standing)
     if not any_usage:
-        job.held, job.amount, job.rated_at = ZERO, ZERO, found.now
+        job.held, job.amount, job.service_credit, job.rated_at = ZERO, ZERO, ZERO, found.now
         release_credit(customer_id=job.customer_id, public_ids=[str(job.public_id)], now=found.now)
 
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 
 from billing.statements.credit_lines import ADJUSTMENT, CREDIT
 from billing.statements.credit_words import use_unit, written
-from billing.statements.values import Line
+from billing.statements.values import LateStart, Line
 from billing.statements.words import exact_amount, line_in_words
-from billing.wording import Money, Quantity, Span
+from billing.wording import Money, Quantity, Span, to_the_second
 from plans.models.meters import Aggregation
 from plans.rating import Adjustment, Part
 from plans.rating.money import HUNDRED, ONE, over, times, total
@@ -19,6 +20,7 @@ _CHANGES: Mapping[str, str] = {
     "discount": "Discount",
     "maximum": "Lowered to the maximum",
     "minimum": "Raised to the minimum",
+    "late_start_most": "Beyond the most in a period",
     "commitment": "Committed discount",
     "beyond": "Discount beyond the commitment",
 }
@@ -113,6 +115,17 @@ class UseRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LateStartRow:
+    """A job that started late: its id, until when its start was promised, and when it was."""
+
+    job: str
+    promised: str
+    started: str
+    promised_at: datetime
+    started_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExplainedLine:
     """A line and everything that says why it is what it is.
 
@@ -146,6 +159,7 @@ class ExplainedLine:
     rated: Money | None
     uses: tuple[UseRow, ...] = ()
     credit_unit: str = ""
+    late_starts: tuple[LateStartRow, ...] = ()
 
     @property
     def is_adjustment(self) -> bool:
@@ -185,8 +199,15 @@ class ExplainedLine:
 
     @property
     def shows_quantity(self) -> bool:
-        """Say whether a quantity stands beside the name; a flat fee has none, seats say theirs."""
-        if self.meter is None or not (self.metered.value or self.quantity.value):
+        """Say whether a quantity stands beside the name.
+
+        A flat fee has none; seats and late starts say theirs.
+        """
+        if (
+            self.meter is None
+            or self.late_starts
+            or not (self.metered.value or self.quantity.value)
+        ):
             return False
         return not f"{self.description} ".startswith(f"{self.metered} ")
 
@@ -235,6 +256,17 @@ def explained(
         rated=_money(why.rated, currency),
         uses=tuple(_use_rows(line, currency=currency)),
         credit_unit=credit,
+        late_starts=tuple(_late_start_row(each, zone=zone) for each in why.late_starts),
+    )
+
+
+def _late_start_row(late: LateStart, *, zone: str) -> LateStartRow:
+    return LateStartRow(
+        job=late.job,
+        promised=to_the_second(late.promised_at, zone=zone),
+        started=to_the_second(late.started_at, zone=zone),
+        promised_at=late.promised_at,
+        started_at=late.started_at,
     )
 
 

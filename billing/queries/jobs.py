@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
-from django.db.models import Q, QuerySet, Sum
+from django.db.models import F, Q, QuerySet, Sum
 
+from billing.jobs.late_starts import started_late
 from billing.queries.statements import finalised_of
-from billing.wording import Money, Quantity, moment
+from billing.wording import Money, Quantity, moment, to_the_second
 from usage.models import Job, JobAttempt, JobStep, JobUsage
 
 PAGE: Final = 50
@@ -263,12 +263,18 @@ def _facts(job: Job) -> list[tuple[str, str]]:
         said.append(("Workspace", job.workspace.name))
     instants = (
         ("Admitted", job.admitted_at),
+        ("Start promised by", job.promised_start_at),
         ("Started", job.started_at),
         ("Ended", job.ended_at),
         ("Settled", job.settled_at),
         ("Expires unless it reports", job.silent_at if job.state in _OPEN else None),
     )
-    said += [(name, moment(at, zone=zone)) for name, at in instants if at]
+    write = to_the_second if job.promised_start_at else moment
+    said += [(name, write(at, zone=zone)) for name, at in instants if at]
+    if started_late(job):
+        back = Money(_plain(job.service_credit), job.customer.currency)
+        words = f"{back} given back" if job.service_credit else "Nothing given back"
+        said.append(("Late start", words))
     if job.cause:
         said.append(("Failed", job.get_cause_display().lower()))
     said += [(name, str(text)) for name, text in job.dimensions.items()]
@@ -295,7 +301,10 @@ def job_of_event(*, source: str, event_id: str) -> UUID | None:
 
 
 def _rolled_up(job: Job) -> Decimal:
-    """Add up the amounts, or what is held where none is known, of a job and all below it."""
+    """Add up the amounts, or what is held where none is known, of a job and all below it.
+
+    What late starts give back is taken off.
+    """
     total, level = _cost(Q(pk=job.pk)), [job.pk]
     while level:
         total += _cost(Q(parent_id__in=level))
@@ -304,7 +313,8 @@ def _rolled_up(job: Job) -> Decimal:
 
 
 def _cost(which: Q) -> Decimal:
-    known = Job.objects.filter(which, amount__isnull=False).aggregate(sum=Sum("amount"))["sum"]
+    net = Sum(F("amount") - F("service_credit"))
+    known = Job.objects.filter(which, amount__isnull=False).aggregate(sum=net)["sum"]
     held = Job.objects.filter(which, amount=None).aggregate(sum=Sum("held"))["sum"]
     return (known or Decimal(0)) + (held or Decimal(0))
 
@@ -322,8 +332,8 @@ def _attempt(row: JobAttempt, *, zone: str) -> Attempt:
 def _step(row: JobStep, *, zone: str) -> Step:
     return Step(
         kind=row.kind.replace("_", " ").capitalize(),
-        happened=_to_the_second(row.happened_at, zone=zone),
-        recorded=_to_the_second(row.recorded_at, zone=zone),
+        happened=to_the_second(row.happened_at, zone=zone),
+        recorded=to_the_second(row.recorded_at, zone=zone),
     )
 
 
@@ -332,14 +342,10 @@ def _report(row: JobUsage, *, zone: str) -> Report:
     return Report(
         attempt=row.attempt,
         type=row.type,
-        time=_to_the_second(row.time, zone=zone),
+        time=to_the_second(row.time, zone=zone),
         properties=[(name, str(value)) for name, value in sorted(row.properties.items())],
         billed=billed,
     )
-
-
-def _to_the_second(at: datetime, *, zone: str) -> str:
-    return f"{moment(at, zone=zone)}:{at:%S}"
 
 
 def _plain(amount: Decimal) -> Decimal:

@@ -52,7 +52,9 @@ class Standing:
     currency: str
     zone: str
     highest: frozenset[str] = frozenset()
-    rated: "dict[str, tuple[_Base, ...]]" = field(default_factory=dict, compare=False, repr=False)
+    rated: "dict[tuple[str, bool], tuple[_Base, ...]]" = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
 
 class _Piece(NamedTuple):
@@ -105,10 +107,22 @@ class _Base(NamedTuple):
 class MarginPricer:
     """Prices usage on top of what a customer has used; rates what there is only once."""
 
-    def __init__(self, standing: Standing, *, meters: Iterable[str], workspace: str = "") -> None:
-        """Take up the prices that read one of the meters. Raises RatingError."""
+    def __init__(
+        self,
+        standing: Standing,
+        *,
+        meters: Iterable[str],
+        workspace: str = "",
+        late_credits: bool = False,
+    ) -> None:
+        """Take up the prices that read one of the meters. Raises RatingError.
+
+        What late starts give back is left out unless ``late_credits`` are asked for: it is bound
+        to a most in the period, and a hold is the most that usage can cost.
+        """
         self._standing = standing
         self._workspace = workspace
+        self._late_credits = late_credits
         self._bases = [base for meter in sorted(meters) for base in self._bases_of(meter)]
 
     def amounts(self, quantities: Sequence[Used]) -> tuple[MarginAmount, ...]:
@@ -135,11 +149,11 @@ class MarginPricer:
         return found
 
     def _bases_of(self, meter: str) -> tuple[_Base, ...]:
-        known = self._standing.rated.get(meter)
+        known = self._standing.rated.get((meter, self._late_credits))
         if known is None:
             found = (self._rated(segment, meter) for segment in self._standing.segments)
             known = tuple(base for bases in found for base in bases)
-            self._standing.rated[meter] = known
+            self._standing.rated[meter, self._late_credits] = known
         return known
 
     def _rated(self, segment: Segment, meter: str) -> Iterator[_Base]:
@@ -150,7 +164,7 @@ class MarginPricer:
                 yield self._base(price, used.get(meter, _no_usage(price)), share=share)
 
     def _base(self, price: rating.Price, usage: MeterUsage, *, share: Fraction) -> _Base:
-        price = _rated_beyond(price)
+        price = self._at_margin(price)
         base = _Base(
             price=price,
             share=share,
@@ -167,6 +181,10 @@ class MarginPricer:
         base = base._replace(cells=cells)
         exact, rounded = self._rate(base)
         return base._replace(exact=exact, rounded=rounded)
+
+    def _at_margin(self, price: rating.Price) -> rating.Price:
+        price = _rated_beyond(price)
+        return price if self._late_credits else rating.without_late_credits(price)
 
     def _keeps_highest(self, price: rating.Price) -> bool:
         return price.meter in self._standing.highest

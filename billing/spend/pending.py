@@ -33,8 +33,12 @@ class Priced(NamedTuple):
     unpriced: tuple[str, ...] = ()
 
 
-def price_pending(standing: Standing, quantities: Quantities) -> Priced:
+def price_pending(
+    standing: Standing, quantities: Quantities, *, late_credits: bool = False
+) -> Priced:
     """Return what pending quantities add to what is rated, to the cent.
+
+    What late starts give back is left out unless ``late_credits`` are asked for.
 
     A meter whose usage nothing can price counts for nothing and is named. Where it is beyond an
     allowance that the plan does not exceed, it counts for nothing, too: nobody can bill it.
@@ -42,17 +46,18 @@ def price_pending(standing: Standing, quantities: Quantities) -> Priced:
     used = [Used(*cell, quantity) for cell, quantity in quantities.items() if cell != LOOSE]
     loose = quantities.get(LOOSE, ZERO)
     try:
-        found = _priced(standing, used)
+        found = _priced(standing, used, late_credits=late_credits)
     except rating.RatingError:
-        found = _priced_apart(standing, used)
+        found = _priced_apart(standing, used, late_credits=late_credits)
     return found._replace(
         amount=max(ZERO, plus(found.amount, loose)), exact=plus(found.exact, loose)
     )
 
 
-def _priced(standing: Standing, used: Iterable[Used]) -> Priced:
+def _priced(standing: Standing, used: Iterable[Used], *, late_credits: bool) -> Priced:
     each = list(used)
-    amounts = MarginPricer(standing, meters={one.meter for one in each}).amounts(each)
+    meters = {one.meter for one in each}
+    amounts = MarginPricer(standing, meters=meters, late_credits=late_credits).amounts(each)
     units = {one.credit for one in amounts if one.credit}
     by_unit = {unit: total(one.rounded for one in amounts if one.credit == unit) for unit in units}
     money = [one for one in amounts if not one.credit]
@@ -63,7 +68,7 @@ def _priced(standing: Standing, used: Iterable[Used]) -> Priced:
     )
 
 
-def _priced_apart(standing: Standing, used: Iterable[Used]) -> Priced:
+def _priced_apart(standing: Standing, used: Iterable[Used], *, late_credits: bool) -> Priced:
     """Price meter by meter, and leave out those that cannot be priced."""
     each = list(used)
     amount, exact = ZERO, ZERO
@@ -71,7 +76,8 @@ def _priced_apart(standing: Standing, used: Iterable[Used]) -> Priced:
     unpriced: list[str] = []
     for meter in sorted({one.meter for one in each}):
         try:
-            found = _priced(standing, [one for one in each if one.meter == meter])
+            of_meter = [one for one in each if one.meter == meter]
+            found = _priced(standing, of_meter, late_credits=late_credits)
         except rating.RatingError:
             unpriced.append(meter)
             continue

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from msgspec import UNSET
 
+from billing.statements.cells import cells_by_line
 from billing.statements.commitment_lines import Commitments
 from billing.statements.correcting import (
     LineKey,
@@ -35,6 +36,11 @@ from billing.statements.credit_lines import (
 )
 from billing.statements.credit_values import CreditUse
 from billing.statements.days import day_levels
+from billing.statements.late_credits import (
+    LateCredits,
+    is_late_credit,
+    late_starts_of,
+)
 from billing.statements.outcome_corrections import in_two_steps, with_reversals_as_billed
 from billing.statements.upgrades import Held, given_back, held, is_fee, named_upgraded
 from billing.statements.values import (
@@ -148,8 +154,9 @@ def _segment_lines(
 ) -> Iterator[Line]:
     """Return the lines of segments; where paying is so, those of metered prices alone."""
     fees: list[Line] = []
+    given = LateCredits()
     for each in held(segments):
-        lines = list(_priced_lines(each, facts=facts, by=by, paying=paying))
+        lines = list(_priced_lines(each, facts=facts, by=by, paying=paying, given=given))
         if each.left is not None:
             left = by.terms[each.left.version].prices
             lines = [named_upgraded(line, segment=each.segment, left=left) for line in lines]
@@ -158,11 +165,13 @@ def _segment_lines(
         yield from lines
 
 
-def _priced_lines(each: Held, *, facts: Facts, by: PricedBy, paying: Paying) -> Iterator[Line]:
-    segment = each.segment
+def _priced_lines(
+    each: Held, *, facts: Facts, by: PricedBy, paying: Paying, given: LateCredits
+) -> Iterator[Line]:
+    segment, terms = each.segment, by.terms[each.segment.version]
     used = {usage.meter: usage for usage in segment.usage}
     share = _share(each, zone=facts.zone)
-    phase = _phase(by.terms[segment.version], segment.phase)
+    phase = _phase(terms, segment.phase)
     for standing in _standing(segment, phase=phase, by=by):
         price = standing.price
         if paying.metered_only and (not price.meter or isinstance(price.model, rating.Seats)):
@@ -174,7 +183,8 @@ def _priced_lines(each: Held, *, facts: Facts, by: PricedBy, paying: Paying) -> 
         value = _usage(price, usage, segment=segment, zone=facts.zone)
         if price.credit is None and price.overage.policy != "packs":
             rated = rating.rate(price, value, currency=facts.currency, share=share)
-            yield from _lines(rated, standing, usage, segment=segment, phase=phase)
+            kept = given.within(rated, price=price, segment=segment, terms=terms)
+            yield from _lines(kept, standing, usage, segment=segment, phase=phase)
             continue
         found = counted(price, value, currency=facts.currency, share=share)
         for line in _lines(found, standing, usage, segment=segment, phase=phase):
@@ -245,8 +255,10 @@ def _lines(
     phase: rating.Phase,
 ) -> Iterator[Line]:
     price = standing.price
-    cells = _cells_by_line(price, usage)
+    cells = cells_by_line(price, usage)
     for line in rated:
+        own = cells.get(line.key, ())
+        is_credit = is_late_credit(price, line.key)
         yield Line(
             kind=CHARGE,
             origin=None,
@@ -265,9 +277,10 @@ def _lines(
                 parts=line.parts,
                 adjustments=line.adjustments,
                 workspaces=_shares(price, usage),
-                cells=cells.get(line.key, ()),
+                cells=own,
                 phase=phase.name,
                 agreed=standing.agreed,
+                late_starts=late_starts_of(price, usage, cells=own) if is_credit else (),
             ),
         )
 
@@ -289,20 +302,6 @@ def _shares(price: rating.Price, usage: MeterUsage) -> tuple[tuple[str, Decimal]
     if len(usage.workspaces) == 1 and not usage.workspaces[0][0]:
         return ()
     return usage.workspaces
-
-
-def _cells_by_line(
-    price: rating.Price, usage: MeterUsage
-) -> dict[str, tuple[tuple[str, ...], ...]]:
-    """Return which dimension values each of a price's lines holds, to find its events by."""
-    if not isinstance(price.model, rating.Matrix) and not price.class_dimension:
-        return {}
-    found: dict[str, list[tuple[str, ...]]] = {}
-    for dimensions, quantity in usage.cells:
-        if quantity or not price.class_dimension:
-            key = rating.line_key(price, rating.Cell(dimensions, quantity))
-            found.setdefault(key, []).append(dimensions)
-    return {key: tuple(cells) for key, cells in found.items()}
 
 
 def _late_lines(

@@ -60,5 +60,6 @@ def correction(line: Line, *, before: Billed | None, number: str, origin: int) -
             agreed=line.explanation.agreed,
             commitment=line.explanation.commitment,
             credit=line.explanation.credit,
+            late_starts=line.explanation.late_starts,
         ),
     )

@@ -17,7 +17,8 @@ def counted(
 ) -> tuple[rating.RatedLine, ...]:
     """Return one line for a price in credits, or in packs: what it comes to is its quantity."""
     if price.credit is None:
-        rated = rating.rate(replace(price, overage=RATED), usage, currency=currency, share=share)
+        plain = rating.without_late_credits(replace(price, overage=RATED))
+        rated = rating.rate(plain, usage, currency=currency, share=share)
         quantity = sum((line.quantity for line in rated if line.usage_quantity), _ZERO)
         return _together(rated, price, quantity=quantity, unit=price.unit, parts=())
     rated = rating.rate(price, usage, currency=currency, share=share)

@@ -8,15 +8,17 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from billing.statements.days import seat_days, seat_windows
-from billing.statements.values import MeterUsage, SeatDays, Segment
+from billing.statements.values import LateStart, MeterUsage, SeatDays, Segment
 from plans import rating
 from plans.models import Meter, Workspace
+from plans.rating.late_starts import IS_LATE, LATE_DIMENSION
 from plans.terms import VersionTerms
 from usage.queries import (
     DayWindow,
     Reading,
     Window,
     read_day_levels,
+    read_late_jobs,
     read_transactions,
     read_usage,
 )
@@ -52,6 +54,7 @@ class UsageReader:
         self._workspace_keys = _workspace_keys(read.readings.values())
         self._transactions = _transactions(windows, priced, read_as=self._read_as)
         self._days = _seat_days(priced, until=until)
+        self._late_starts = self._read_late_starts(windows)
 
     def segment(self, place: int) -> Segment:
         """Return the segment with the usage of the meters that its terms price, by meter key."""
@@ -85,13 +88,45 @@ class UsageReader:
             ),
             transactions=self._transactions.get((self._read_as[place], meter_id), ()),
             days=self._days[place].get(meter_id) if place in self._days else None,
+            late_starts=self._late_starts.get((self._read_as[place], meter_id), ()),
         )
+
+    def _read_late_starts(
+        self, windows: Sequence[Window]
+    ) -> dict[tuple[int, int], tuple[LateStart, ...]]:
+        """Return the jobs that started late by (place, meter id), where any usage is of such."""
+        types: dict[tuple[int, str], set[int]] = {}
+        for window, one in zip(windows, self._priced, strict=True):
+            place = self._read_as[window.ref]
+            for meter in _telling_late_starts(one.terms):
+                if _has_late(meter, self._readings[place].get(meter.id)):
+                    types.setdefault((place, meter.event_type), set()).add(meter.id)
+        wanted = {place for place, _ in types}
+        found: dict[tuple[int, int], list[LateStart]] = {}
+        for job in read_late_jobs([window for window in windows if window.ref in wanted]):
+            said = LateStart(job.service_class, job.job, job.promised_at, job.started_at)
+            for meter_id in types.get((job.ref, job.type), ()):
+                found.setdefault((job.ref, meter_id), []).append(said)
+        return {key: tuple(starts) for key, starts in found.items()}
 
     def _carried_alone(self, place: int) -> Iterator[MeterUsage]:
         """Yield the seats of a segment that has not begun yet: no usage is known of it."""
         for meter_id, days in self._days[place].items():
             if meter_id not in self._readings[place]:
                 yield MeterUsage(meter=self._meter_keys[meter_id], cells=(), days=days)
+
+
+def _telling_late_starts(terms: VersionTerms) -> list[Meter]:
+    if not any(each.late_start_percent for each in terms.terms.service_classes):
+        return []
+    return [meter for meter in terms.meters.values() if LATE_DIMENSION in meter.dimensions]
+
+
+def _has_late(meter: Meter, reading: Reading | None) -> bool:
+    if reading is None:
+        return False
+    at = meter.dimensions.index(LATE_DIMENSION)
+    return any(values[at] == IS_LATE and quantity for values, quantity in reading.cells)
 
 
 def _window(place: int, customer_id: int, segment: Segment, *, until: datetime | None) -> Window:

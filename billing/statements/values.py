@@ -27,6 +27,15 @@ class SeatDays(msgspec.Struct, frozen=True, array_like=True):
     highest_before: Decimal
 
 
+class LateStart(msgspec.Struct, frozen=True, array_like=True):
+    """A job of a service class that started later than was promised."""
+
+    service_class: str
+    job: str
+    promised_at: datetime
+    started_at: datetime
+
+
 class MeterUsage(msgspec.Struct, frozen=True, array_like=True):
     """What one meter came to in one segment.
 
@@ -34,6 +43,7 @@ class MeterUsage(msgspec.Struct, frozen=True, array_like=True):
     ``workspaces``: share by workspace key, ``""`` for usage of the customer itself.
     ``transactions``: each event's value in the order of time, where a price needs them.
     ``days``: the level by day, where a price is for seats.
+    ``late_starts``: jobs that started late, the first few of each service class.
     """
 
     meter: str
@@ -41,6 +51,7 @@ class MeterUsage(msgspec.Struct, frozen=True, array_like=True):
     workspaces: tuple[tuple[str, Decimal], ...] = ()
     transactions: tuple[Decimal, ...] = ()
     days: SeatDays | None = None
+    late_starts: tuple[LateStart, ...] = ()
 
 
 class Segment(msgspec.Struct, frozen=True, array_like=True):
@@ -180,7 +191,8 @@ class Explanation(msgspec.Struct, frozen=True, omit_defaults=True):
     ``phase`` is the name of the phase whose price it is, and ``agreed`` the id of the price that
     was agreed with the customer, where it is one. ``credit`` says what credit paid; where it names
     a unit, the parts and adjustments are in that unit, and only the line's amount is money.
-    ``commitment`` is what the line has to do with one.
+    ``commitment`` is what the line has to do with one. ``late_starts`` are the first of the jobs
+    whose late start gives something back.
     """
 
     parts: tuple[Part, ...] = ()
@@ -194,6 +206,7 @@ class Explanation(msgspec.Struct, frozen=True, omit_defaults=True):
     agreed: int | None = None
     commitment: Committed | None = None
     credit: CreditPart | None = None
+    late_starts: tuple[LateStart, ...] = ()
 
 
 class Line(msgspec.Struct, frozen=True):

@@ -202,6 +202,7 @@ def _service_class(each: ServiceClass) -> dict[str, Any]:
         name=each.name,
         multiplier="" if multiplier == "1" else multiplier,
         start_within_minutes=each.start_within_minutes,
+        late_start_percent=amount_text(each.late_start_percent) if each.late_start_percent else "",
     )
 
 

@@ -171,6 +171,7 @@ def _unit(code: str | None, units: Units) -> CreditUnit | None:
 _DECIMALS: Final = frozenset(
     {
         "multiplier",
+        "late_start_percent",
         "discount_percent",
         "value",
         "credits",

@@ -124,7 +124,13 @@ LIMIT: Final = _object(
     required=["kind", "value"],
 )
 SERVICE_CLASS: Final = _object(
-    {"key": KEY, "name": NAME, "multiplier": PERCENT, "start_within_minutes": COUNT},
+    {
+        "key": KEY,
+        "name": NAME,
+        "multiplier": PERCENT,
+        "start_within_minutes": COUNT,
+        "late_start_percent": PERCENT,
+    },
     required=["key", "name"],
 )
 _LENGTH: Final = {"type": "integer", "minimum": 1, "maximum": 3660}

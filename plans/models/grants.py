@@ -92,6 +92,10 @@ class ServiceClass(models.Model):
     start_within_minutes = models.PositiveIntegerField(
         null=True, blank=True, help_text="Promised start. Empty: nothing is promised."
     )
+    late_start_percent = percent_field(
+        default=Decimal(0),
+        help_text="Share of the premium that is given back for a job that starts later.",
+    )
 
     class Meta:
         constraints = [
@@ -99,6 +103,11 @@ class ServiceClass(models.Model):
                 fields=["version", "key"],
                 name="one_service_class_per_key",
                 violation_error_message="Another service class of this version has the same key.",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(late_start_percent__gte=0, late_start_percent__lte=100),
+                name="late_start_0_to_100",
+                violation_error_message="What is given back lies between 0 and 100 percent.",
             ),
         ]
 

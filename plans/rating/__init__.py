@@ -13,6 +13,7 @@ from plans.rating.flat import Flat
 from plans.rating.graduated import Graduated
 from plans.rating.graduated_percentage import GraduatedPercentage, PercentTier
 from plans.rating.job_terms import USUAL_JOBS, JobTerms
+from plans.rating.late_starts import without_late_credits
 from plans.rating.lines import RatedLine
 from plans.rating.matrix import Matrix, MatrixRate
 from plans.rating.money import CreditUnit, RatingError, Unit, minor_units, round_money, split
@@ -113,4 +114,5 @@ __all__ = [
     "split",
     "unit_of",
     "warnings_in_terms",
+    "without_late_credits",
 ]

@@ -12,8 +12,9 @@
 5. minimum: the least that is due. Last, because a promise to pay at least so much holds whatever
    was discounted or capped.
 
-Commitments (`commitments`) and credits come after, on the statement. Source: DESIGN section 3,
-"Order on a statement line".
+What late starts give back (`late_starts`) follows the minimum: of what was charged, in a line of
+its own. Commitments (`commitments`) and credits come after, on the statement. Source: DESIGN
+section 3, "Order on a statement line".
 """
 
 from collections.abc import Callable
@@ -29,7 +30,10 @@ from plans.rating.money import HUNDREDTH, ZERO, RatingError, minus, plus, prorat
 from plans.rating.prices import Price
 from plans.rating.volume import Volume
 
-Kind = Literal["proration", "allowance", "discount", "maximum", "minimum", "commitment", "beyond"]
+Kind = Literal[
+    "proration", "allowance", "discount", "maximum", "minimum", "late_start_most", "commitment",
+    "beyond",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,9 +125,9 @@ def credit_warnings(terms: Terms) -> Iterator[Problem]:
                 "credit from elsewhere cannot be billed."
             )
             yield Problem("credit_not_given", f"prices[{index}].credit", message)
-    promised = any(each.start_within_minutes is not None for each in terms.service_classes)
+    promised = any(each.late_start_percent for each in terms.service_classes)
     if terms.jobs.late_start_most is not None and not promised:
-        message = "No service class promises a start, so no start can be late."
+        message = "No service class gives anything back for a late start."
         yield Problem("no_promised_start", "jobs.late_start_most", message)
 
 

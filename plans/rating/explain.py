@@ -17,6 +17,7 @@ _REASONS: Final[dict[str, str]] = {
     "discount": "discount",
     "maximum": "to the maximum",
     "minimum": "to the minimum",
+    "late_start_most": "beyond the most that late starts give back in a period",
     "commitment": "committed discount",
     "beyond": "discount beyond the commitment",
 }
@@ -37,9 +38,10 @@ def in_words(line: RatedLine, *, currency: Unit) -> str:
 def _subject(line: RatedLine) -> str:
     """Name what was metered and what of it was included.
 
-    A flat line has its label alone, and so have seats, whose label says how many there are.
+    A flat line has its label alone, and so have seats and what late starts give back, whose labels
+    say how many there are.
     """
-    if not line.usage_quantity and all(part.unit_amount is None for part in line.parts):
+    if not line.usage_quantity and not _is_metered(line):
         return line.label
     metered = f"{_readable(line.usage_quantity)} {line.unit or 'units'}"
     if line.label.startswith(f"{metered} "):
@@ -49,6 +51,12 @@ def _subject(line: RatedLine) -> str:
     if not included:
         return subject
     return f"{subject}, {_readable(included[0].copy_abs())} of them included"
+
+
+def _is_metered(line: RatedLine) -> bool:
+    """Say whether a line is for usage: a flat line is not, nor what late starts give back."""
+    priced = [part.unit_amount for part in line.parts if part.unit_amount is not None]
+    return bool(priced) and not all(each < 0 for each in priced)
 
 
 def _part(part: Part, line: RatedLine, currency: Unit) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from plans.rating.money import ZERO
+from plans.rating.money import HUNDRED, ONE, ZERO
 from plans.rating.prices import Limit, Phase, ServiceClass
 from plans.rating.problem import (
     Problem,
@@ -56,6 +56,20 @@ def service_class_problems(classes: Sequence[ServiceClass]) -> Iterator[Problem]
         if each.start_within_minutes is not None and each.start_within_minutes < 0:
             message = "A start cannot be promised for the past: state the minutes, 0 or more."
             yield Problem("negative", f"{path}.start_within_minutes", message)
+        if not unreadable and each.late_start_percent:
+            yield from _late_start_problems(f"{path}.late_start_percent", each)
+
+
+def _late_start_problems(field: str, each: ServiceClass) -> Iterator[Problem]:
+    if each.late_start_percent > HUNDRED:
+        message = f"{each.late_start_percent}% is more than was paid: state 0 to 100."
+        yield Problem("percent_out_of_range", field, message)
+    if each.start_within_minutes is None:
+        message = "No start is promised, so none can be late: state within how many minutes."
+        yield Problem("no_promised_start", field, message)
+    if each.multiplier <= ONE:
+        message = "The class costs no premium that could be given back: leave this empty."
+        yield Problem("no_premium", field, message)
 
 
 def phase_problems(phases: Sequence[Phase]) -> Iterator[Problem]:

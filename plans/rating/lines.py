@@ -17,11 +17,12 @@ class RatedLine:
     """One line: what was metered, what is billed of it, how it was priced, and the amount.
 
     `key` is unique within the price and stays the same when it is rated again: '' for a single
-    line, a matrix rate's values, 'default', a service class, the days of seats ('day-16'), or
-    'minimum' for a top-up. `usage_quantity` was metered, `quantity` is billed after the allowance
-    (1 for a flat price, the seats of a block). The amounts of parts, at the full period's fees,
-    and adjustments add up to `exact_amount`; `amount` is it rounded. All amounts are money, or
-    credits where the price is in credits.
+    line, a matrix rate's values, 'default', a service class, the days of seats ('day-16'),
+    'minimum' for a top-up, or 'late:' and a service class for what late starts give back.
+    `usage_quantity` was metered, `quantity` is billed after the allowance (1 for a flat price, the
+    seats of a block, what started late). The amounts of parts, at the full period's fees, and
+    adjustments add up to `exact_amount`; `amount` is it rounded. All amounts are money, or credits
+    where the price is in credits.
     """
 
     key: str

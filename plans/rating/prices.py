@@ -71,12 +71,17 @@ RATED: Final = Overage()
 
 @dataclass(frozen=True, slots=True)
 class ServiceClass:
-    """A queue priority: its price is multiplied, and its jobs start within so many minutes."""
+    """A queue priority: its price is multiplied, and its jobs start within so many minutes.
+
+    Of a job that starts later `late_start_percent` of what it costs more than at the price itself
+    is given back: at 100 it is billed as if it had not been multiplied.
+    """
 
     key: str
     name: str
     multiplier: Decimal = ONE
     start_within_minutes: int | None = None
+    late_start_percent: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Rate one price: from what was metered to lines of money that explain themselves."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from functools import partial
@@ -11,6 +11,7 @@ from plans.rating.allowance import included
 from plans.rating.charge import Charge, refuse_negative
 from plans.rating.classes import by_class, class_charge, class_key, class_of
 from plans.rating.flat import Flat
+from plans.rating.late_starts import late_credits
 from plans.rating.lines import Item, RatedLine, lines_together
 from plans.rating.matrix import DEFAULT, Matrix
 from plans.rating.money import ONE, ZERO, Unit, minus, round_money
@@ -29,8 +30,9 @@ def rate(
     flat amounts, allowance, minimum and maximum of a price that is prorated; seats have their days
     instead. There is a line for a flat price, for metered usage, and for an amount other than zero.
     Several lines, then the top-up to their minimum, have: a matrix, one for each matched rate in
-    their order, the default last; a price by service class, one for each class; and seats, one for
-    each block of them. A price in credits makes lines of credits, rounded to their finest part.
+    their order, the default last; a price by service class, one for each class, and after the
+    top-up what late starts give back of each; and seats, one for each block of them. A price in
+    credits makes lines of credits, rounded to their finest part.
 
     Raises RatingError's subclasses: NegativeQuantity, BeyondTiers, UnmatchedUsage, WrongDimensions,
     MissingTransactions, TransactionsDoNotAddUp, AllowanceOnTransactions, MissingShares,
@@ -53,7 +55,16 @@ def rate(
     else:
         return _rate_metered(in_force, usage, currency=unit, full=price)
     items = _after_allowance(in_force, found, usage, proration=_proration(in_force, price, ZERO))
-    return lines_together(in_force, items, currency=unit)
+    lines = lines_together(in_force, items, currency=unit)
+    return (*lines, *_given_back(in_force, usage, lines, currency=unit))
+
+
+def _given_back(
+    price: Price, usage: Usage, lines: Sequence[RatedLine], *, currency: Unit
+) -> Iterator[RatedLine]:
+    if price.class_dimension and not isinstance(price.model, Matrix):
+        classes = {class_key(each): each for each in price.classes}
+        yield from late_credits(price, usage, lines, classes=classes, currency=currency)
 
 
 def line_key(price: Price, cell: Cell) -> str:

@@ -15,6 +15,7 @@ from plans.rating.grant_problems import (
     phase_problems,
     service_class_problems,
 )
+from plans.rating.late_starts import LATE_DIMENSION
 from plans.rating.money import CURRENCIES
 from plans.rating.price_problems import price_problems
 from plans.rating.prices import Price, Terms
@@ -80,3 +81,10 @@ def _references(price: Price, terms: Terms) -> Iterator[Problem]:
     if price.class_dimension and not terms.service_classes:
         message = "There is no service class: add one, or price all usage alike."
         yield Problem("no_service_classes", "class_dimension", message)
+    late = any(each.late_start_percent for each in terms.service_classes)
+    if price.class_dimension and late and LATE_DIMENSION not in price.dimensions:
+        message = (
+            f"The meter does not tell late starts apart: add the dimension “{LATE_DIMENSION}” to"
+            " it, or let no service class give anything back."
+        )
+        yield Problem("late_starts_not_metered", "class_dimension", message)

@@ -186,7 +186,10 @@ def class_words(each: ServiceClass) -> str:
     words = f"price x {number(each.multiplier)}"
     if each.start_within_minutes is None:
         return words
-    return f"{words}, starts within {counted(each.start_within_minutes, 'minute')}"
+    words += f", starts within {counted(each.start_within_minutes, 'minute')}"
+    if not each.late_start_percent:
+        return words
+    return f"{words}, or {number(each.late_start_percent)}% of the premium is given back"
 
 
 def phase_words(phase: Phase) -> str:

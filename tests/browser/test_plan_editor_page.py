@@ -200,6 +200,8 @@ def test_what_a_plan_grants_beside_its_prices(person, draft, screenshot):
     person.press("Add a service class")
     person.type("Name of the service class", "Fast", page)
     person.type("Price times", "1.5", page)
+    person.type("Starts within minutes", "15", page)
+    person.type("Share of the premium given back if late", "50", page)
     person.press("Add a phase")
     person.type("Name of the phase", "Trial", page)
     person.press("Add a phase")
@@ -216,7 +218,10 @@ def test_what_a_plan_grants_beside_its_prices(person, draft, screenshot):
     found = content_of(draft)
     assert found["features"] == ["audit-log", "sso"]
     assert found["limits"] == [{"kind": "jobs_per_day", "value": "1000"}]
-    assert found["service_classes"] == [{"key": "fast", "name": "Fast", "multiplier": "1.5"}]
+    assert found["service_classes"] == [
+        {"key": "fast", "name": "Fast", "multiplier": "1.5", "start_within_minutes": 15,
+         "late_start_percent": "50"}
+    ]  # fmt: skip
     assert found["phases"] == [
         {"key": "trial", "name": "Trial", "months": 2, "discount_percent": "100"},
         {"key": "steady", "name": "Steady"},

@@ -88,7 +88,7 @@ def test_a_version_is_stored_as_it_was_typed(editor, draft):
         note="  New prices\0 ", currency="USD", features=[],
         limits=[{"kind": "concurrent_jobs", "value": " 20 ", "job_class": ""}],
         service_classes=[{"key": "fast", "name": "Fast", "multiplier": "1.5",
-                          "start_within_minutes": "5"}],
+                          "start_within_minutes": "5", "late_start_percent": " 50 %"}],
         phases=[{"key": "trial", "name": "Trial", "days": "14", "discount_percent": "100%"},
                 {"key": "steady", "name": "Steady", "discount_percent": ""}],
     )  # fmt: skip
@@ -101,7 +101,8 @@ def test_a_version_is_stored_as_it_was_typed(editor, draft):
         "note": "New prices",
         "limits": [{"kind": "concurrent_jobs", "value": "20"}],
         "service_classes": [
-            {"key": "fast", "name": "Fast", "multiplier": "1.5", "start_within_minutes": 5}
+            {"key": "fast", "name": "Fast", "multiplier": "1.5", "start_within_minutes": 5,
+             "late_start_percent": "50"}
         ],
         "phases": [
             {"key": "trial", "name": "Trial", "days": 14, "discount_percent": "100"},

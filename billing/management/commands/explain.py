@@ -54,6 +54,8 @@ def _text(found: LineCount) -> Iterator[str]:
         yield f"Meter    {line.meter.name} ({line.meter.key}), {line.meter.measures}"
     for cell in line.holds:
         yield f"Holds    {cell}"
+    for late in line.late_starts:
+        yield f"Late     {late.job}, promised by {late.promised}, started {late.started}"
     for share in line.shares:
         yield f"Used by  {share.name}: {share.quantity} {share.share}".rstrip()
     if line.meter is not None:

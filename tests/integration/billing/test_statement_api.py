@@ -100,6 +100,7 @@ def test_one_statement_has_lines_that_explain_themselves(get):
             {"workspace": "acme-research", "quantity": "2625000"},
             {"workspace": "acme-studio", "quantity": "875000"},
         ],
+        "late_starts": [],
         "corrects": "",
         "billed_before": None,
         "comes_to_now": None,

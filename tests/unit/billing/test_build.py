@@ -14,6 +14,7 @@ from billing.statements.values import (
     Billed,
     Facts,
     LatePeriod,
+    LateStart,
     MeterUsage,
     SeatDays,
     Segment,
@@ -335,3 +336,41 @@ def test_facts_are_read_back_as_they_were_written() -> None:
         segment(jobs("3"), held(1, 2, before=4)), phase="trial", subscribed=DECEMBER, agreed=(3, 5)
     )
     assert facts_from(canonical(facts(part))) == facts(part)
+
+
+def test_late_starts_give_back_no_more_than_the_most_over_the_parts_of_a_period() -> None:
+    """The version changes in the middle, and its most from 0.50 to 0.60; three start late in each.
+
+    A subscription that began later has its own most.
+    """
+    premium = rating.ServiceClass("premium", "premium", D("1.5"), 15, D(100))
+    price = rating.Price(
+        key="jobs", name="Jobs", meter="jobs", unit="job", model=rating.PerUnit(D("0.40")),
+        dimensions=("class", "started_late"), class_dimension="class", classes=(premium,),
+    )  # fmt: skip
+    bounded = {
+        version: rating.Terms(
+            "USD", (price,), service_classes=(premium,), jobs=rating.JobTerms(late_start_most=most)
+        )
+        for version, most in ((1, D("0.499")), (2, D("0.60")))
+    }
+    job = LateStart("premium", "j1", DECEMBER, DECEMBER)
+    usage = MeterUsage(
+        "jobs", ((("premium", ""), D(7)), (("premium", "true"), D(3))), late_starts=(job,)
+    )
+    whole, middle = (DECEMBER, JANUARY), datetime(2024, 12, 16, tzinfo=UTC)
+    parts = (
+        segment(usage, end=middle, whole=whole),
+        segment(usage, start=middle, version=2, whole=whole),
+        replace(segment(usage, version=2, whole=whole), subscribed=middle),
+    )
+    draft = build(facts(*parts), terms=bounded)
+    given = [line for line in draft.lines if line.line_key == "late:premium"]
+    assert [line.amount for line in given] == [D("-0.50"), D("-0.10"), D("-0.60")]
+    assert draft.total == 18 - D("1.20")
+    for line in given:
+        assert line.explanation.cells == (("premium", "true"),)
+        assert line.explanation.late_starts == (job,)
+    assert build(facts_from(canonical(facts(*parts))), terms=bounded) == draft
+    older = facts_from(canonical(facts(*parts)).replace(f",{canonical((job,))}", ""))
+    assert build(older, terms=bounded).total == draft.total

@@ -134,8 +134,8 @@ def test_the_systems_are_there():
     systems = [read_system(path, month=MONTHS[0]) for path in FILES]
     assert {system.system for system in systems} == {
         "S01", "S01-package", "S02", "S03", "S04", "S04b", "S05", "S06", "S07a", "S07b", "S07c",
-        "S07d", "S09", "S10", "S10-volume", "S11", "S12", "S19", "S20", "S21a", "S21b", "S22",
-        "S23", "S24", "S25", "S27", "S28", "S28-completion",
+        "S07d", "S08", "S09", "S10", "S10-volume", "S11", "S12", "S19", "S20", "S21a", "S21b",
+        "S22", "S23", "S24", "S25", "S27", "S28", "S28-completion",
     }  # fmt: skip
     assert all(len(list(events(system))) <= 11_000 for system in systems)
     catalogue = catalogue_of(systems)

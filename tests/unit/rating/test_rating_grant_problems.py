@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 from plans.rating.event_amount import EventAmount
 from plans.rating.flat import Flat
 from plans.rating.graduated import Graduated
+from plans.rating.job_terms import JobTerms
 from plans.rating.matrix import Matrix, MatrixRate
 from plans.rating.package import Package
 from plans.rating.per_unit import PerUnit
 from plans.rating.percentage import Percentage
 from plans.rating.prices import Limit, Overage, Phase, Price, ServiceClass, Terms
 from plans.rating.seats import Seats
-from plans.rating.validation import problems, problems_in_terms
+from plans.rating.validation import problems, problems_in_terms, warnings_in_terms
 from tests.unit.rating.support import D, metered, tier
 
 FLAT = Price("fee", "Fee", Flat(D(49)))
@@ -119,6 +120,23 @@ def test_a_price_names_phases_that_there_are():
             [("negative", "service_classes[0].start_within_minutes")],
         ),
         ((replace(PRIORITY, start_within_minutes=0),), []),
+        ((replace(PRIORITY, late_start_percent=D(100)),), []),
+        (
+            (replace(PRIORITY, late_start_percent=D("100.5")),),
+            [("percent_out_of_range", "service_classes[0].late_start_percent")],
+        ),
+        (
+            (replace(PRIORITY, late_start_percent=D(-1)),),
+            [("negative", "service_classes[0].late_start_percent")],
+        ),
+        (
+            (replace(PRIORITY, late_start_percent=D(50), start_within_minutes=None),),
+            [("no_promised_start", "service_classes[0].late_start_percent")],
+        ),
+        (
+            (replace(BATCH, late_start_percent=D(50), start_within_minutes=60),),
+            [("no_premium", "service_classes[0].late_start_percent")],
+        ),
     ],
 )
 def test_service_classes(classes, expected):
@@ -142,6 +160,20 @@ def test_service_classes(classes, expected):
 )
 def test_a_price_by_service_class(price, expected):
     assert in_terms(price, service_classes=(BATCH,)) == expected
+
+
+def test_a_price_by_service_class_tells_late_starts_apart_where_they_give_something_back():
+    late = (replace(PRIORITY, late_start_percent=D(50)),)
+    untold = replace(PER_UNIT, class_dimension="queue")
+    told = replace(untold, dimensions=(*PER_UNIT.dimensions, "started_late"))
+    assert in_terms(untold, service_classes=late) == [
+        ("late_starts_not_metered", "prices[0].class_dimension")
+    ]
+    assert in_terms(told, service_classes=late) == []
+    assert in_terms(PER_UNIT, service_classes=late) == []
+    bounded = Terms("USD", (told,), jobs=JobTerms(late_start_most=D(5)))
+    assert [each.code for each in warnings_in_terms(bounded)] == ["no_promised_start"]
+    assert warnings_in_terms(replace(bounded, service_classes=late)) == ()
 
 
 def test_a_price_by_service_class_needs_one():
