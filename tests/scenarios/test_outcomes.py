@@ -252,7 +252,7 @@ def test_the_report_of_a_month_says_what_became_of_its_outcomes(world: World, st
     client.force_login(staff("Support"))
     answer = client.get("/admin/billing/outcomerequest/report.csv?month=2025-10")
     assert answer.content.decode().splitlines()[1] == (
-        "support,acme,5,2,1,1,1,0,50.0,1.0,20.00,10.00,20.00,USD"
+        "support,acme,5,2,1,1,1,0,50.0,1.0,20.00,10.00,20.00,USD,0,0,0,,,,,0,,,,"
     )
     text = client.get("/admin/billing/outcomerequest/report/?month=2025-10").content.decode()
     assert "50.0%" in text
