@@ -19,6 +19,8 @@ _CHANGES: Mapping[str, str] = {
     "discount": "Discount",
     "maximum": "Lowered to the maximum",
     "minimum": "Raised to the minimum",
+    "shared_maximum": "Lowered to the maximum of fee and bonus together",
+    "shared_minimum": "Raised to the minimum of fee and bonus together",
     "commitment": "Committed discount",
     "beyond": "Discount beyond the commitment",
 }

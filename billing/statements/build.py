@@ -163,7 +163,9 @@ def _priced_lines(each: Held, *, facts: Facts, by: PricedBy, paying: Paying) -> 
     used = {usage.meter: usage for usage in segment.usage}
     share = _share(each, zone=facts.zone)
     phase = _phase(by.terms[segment.version], segment.phase)
-    for standing in _standing(segment, phase=phase, by=by):
+    found = _standing(segment, phase=phase, by=by)
+    sharing = list(_sharing_bounds(found, used))
+    for standing in found:
         price = standing.price
         if paying.metered_only and (not price.meter or isinstance(price.model, rating.Seats)):
             continue
@@ -173,12 +175,26 @@ def _priced_lines(each: Held, *, facts: Facts, by: PricedBy, paying: Paying) -> 
         usage = used.get(price.meter or "", _NO_USAGE)
         value = _usage(price, usage, segment=segment, zone=facts.zone)
         if price.credit is None and price.overage.policy != "packs":
-            rated = rating.rate(price, value, currency=facts.currency, share=share)
+            rated = rating.rate_beside(
+                price, value, others=sharing, currency=facts.currency, share=share
+            )
             yield from _lines(rated, standing, usage, segment=segment, phase=phase)
             continue
-        found = counted(price, value, currency=facts.currency, share=share)
-        for line in _lines(found, standing, usage, segment=segment, phase=phase):
+        in_credit = counted(price, value, currency=facts.currency, share=share)
+        for line in _lines(in_credit, standing, usage, segment=segment, phase=phase):
             yield paid_line(line, price=price, paying=paying)
+
+
+def _sharing_bounds(
+    standing: Iterable[_Standing], used: Mapping[str, MeterUsage]
+) -> Iterator[rating.Used]:
+    """Return the fees and bonuses whose sum one maximum and one minimum hold."""
+    prices = [each.price for each in standing if each.price.contract]
+    fees = {price.bonus_of for price in prices if price.bonus_of}
+    for price in prices:
+        if price.bonus_of or price.key in fees:
+            cells = used.get(price.meter or "", _NO_USAGE).cells
+            yield rating.Used(price, rating.Usage(tuple(rating.Cell(*cell) for cell in cells)))
 
 
 def _phase(terms: rating.Terms, key: str) -> rating.Phase:
@@ -344,7 +360,8 @@ def _between(
     no_credit = Paying(Purse(UNSET), facts.currency, strict=False, metered_only=True)
     lines = _segment_lines(segments, facts=facts, by=by, paying=no_credit)
     again = {line_key(line): line for line in lines}
-    return {line_key(line): again[line_key(line)] for line in contract_lines}
+    keys = (line_key(line) for line in contract_lines)
+    return {key: again[key] for key in keys if key in again}
 
 
 def _is_of_contract(line: Line, by: PricedBy) -> bool:

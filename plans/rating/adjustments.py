@@ -12,6 +12,7 @@
 5. minimum: the least that is due. Last, because a promise to pay at least so much holds whatever
    was discounted or capped.
 
+Where a fee and its bonus share maximum and minimum, `bounded` has the order.
 Commitments (`commitments`) and credits come after, on the statement. Source: DESIGN section 3,
 "Order on a statement line".
 """
@@ -29,7 +30,10 @@ from plans.rating.money import HUNDREDTH, ZERO, RatingError, minus, plus, prorat
 from plans.rating.prices import Price
 from plans.rating.volume import Volume
 
-Kind = Literal["proration", "allowance", "discount", "maximum", "minimum", "commitment", "beyond"]
+Kind = Literal[
+    "proration", "allowance", "discount", "maximum", "minimum", "shared_maximum", "shared_minimum",
+    "commitment", "beyond",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ _REASONS: Final[dict[str, str]] = {
     "discount": "discount",
     "maximum": "to the maximum",
     "minimum": "to the minimum",
+    "shared_maximum": "to the maximum of fee and bonus together",
+    "shared_minimum": "to the minimum of fee and bonus together",
     "commitment": "committed discount",
     "beyond": "discount beyond the commitment",
 }

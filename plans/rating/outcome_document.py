@@ -246,11 +246,6 @@ def _check_fee(reader: _Reader, fee: Fee, *, evidence: Sequence[EvidenceField]) 
     if bool(fee.bonus_amount) != (fee.bonus_when is not None):
         said = "A bonus needs its amount and the condition under which it is due: both, or neither."
         reader.refuse("half_a_bonus", "fee.bonus_when", said)
-    if fee.bonus_when is not None and (fee.cap is not None or fee.floor is not None):
-        said = (
-            "A cap or a floor cannot span fee and bonus. State the bonus as a contract of its own."
-        )
-        reader.refuse("bounds_with_bonus", "fee.cap" if fee.cap is not None else "fee.floor", said)
     if bool(fee.holdback_percent) != bool(fee.holdback_days) or fee.holdback_percent >= HUNDRED:
         said = "A holdback needs a percentage under 100 and the days after which it is released."
         reader.refuse("half_a_holdback", "fee.holdback_percent", said)
