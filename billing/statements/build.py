@@ -36,6 +36,7 @@ from billing.statements.credit_lines import (
 from billing.statements.credit_values import CreditUse
 from billing.statements.days import day_levels
 from billing.statements.outcome_corrections import in_two_steps, with_reversals_as_billed
+from billing.statements.sharing import sharing_bounds
 from billing.statements.upgrades import Held, given_back, held, is_fee, named_upgraded
 from billing.statements.values import (
     Billed,
@@ -164,7 +165,7 @@ def _priced_lines(each: Held, *, facts: Facts, by: PricedBy, paying: Paying) -> 
     share = _share(each, zone=facts.zone)
     phase = _phase(by.terms[segment.version], segment.phase)
     found = _standing(segment, phase=phase, by=by)
-    sharing = list(_sharing_bounds(found, used))
+    sharing = sharing_bounds((each.price for each in found), used)
     for standing in found:
         price = standing.price
         if paying.metered_only and (not price.meter or isinstance(price.model, rating.Seats)):
@@ -183,18 +184,6 @@ def _priced_lines(each: Held, *, facts: Facts, by: PricedBy, paying: Paying) -> 
         in_credit = counted(price, value, currency=facts.currency, share=share)
         for line in _lines(in_credit, standing, usage, segment=segment, phase=phase):
             yield paid_line(line, price=price, paying=paying)
-
-
-def _sharing_bounds(
-    standing: Iterable[_Standing], used: Mapping[str, MeterUsage]
-) -> Iterator[rating.Used]:
-    """Return the fees and bonuses whose sum one maximum and one minimum hold."""
-    prices = [each.price for each in standing if each.price.contract]
-    fees = {price.bonus_of for price in prices if price.bonus_of}
-    for price in prices:
-        if price.bonus_of or price.key in fees:
-            cells = used.get(price.meter or "", _NO_USAGE).cells
-            yield rating.Used(price, rating.Usage(tuple(rating.Cell(*cell) for cell in cells)))
 
 
 def _phase(terms: rating.Terms, key: str) -> rating.Phase:

@@ -50,8 +50,9 @@ _TAKES: Final = frozenset(
     }
 )  # fmt: skip
 
-_VERIFIERS: Final[tuple[Verifier, ...]] = ("rule", "customer", "reviewer", "sample")
-_SILENCES: Final[tuple[Silence, ...]] = ("verified", "rejected")
+VERIFIERS: Final[tuple[Verifier, ...]] = ("rule", "customer", "reviewer", "sample")
+SILENCES: Final[tuple[Silence, ...]] = ("verified", "rejected")
+FEE_KINDS: Final = tuple(_NEEDS)
 
 T = TypeVar("T")
 
@@ -189,7 +190,7 @@ def _verification(reader: _Reader, said: Mapping[str, Any]) -> Verification:
     where = "verification."
     known = {"by", "window_hours", "silence", "sample_percent", "apply_rate"}
     reader.unknown(said, frozenset(known), where=where)
-    by: Verifier = reader.choice(said, "by", where=where, among=_VERIFIERS, usual="rule")
+    by: Verifier = reader.choice(said, "by", where=where, among=VERIFIERS, usual="rule")
     window = reader.whole(said, "window_hours", where=where, most=WINDOW_HOURS_MAX)
     if by != "rule" and not window:
         reader.refuse("missing_window", f"{where}window_hours", "Say how long there is to verify.")
@@ -200,14 +201,14 @@ def _verification(reader: _Reader, said: Mapping[str, Any]) -> Verification:
     return Verification(
         by=by,
         window_hours=window,
-        silence=reader.choice(said, "silence", where=where, among=_SILENCES, usual="verified"),
+        silence=reader.choice(said, "silence", where=where, among=SILENCES, usual="verified"),
         sample_percent=percent,
         apply_rate=by == "sample" and said.get("apply_rate", True) is not False,
     )
 
 
 def _fee(reader: _Reader, said: Mapping[str, Any], *, evidence: Sequence[EvidenceField]) -> Fee:
-    kind = reader.choice(said, "kind", where="fee.", among=tuple(_NEEDS), usual="per_outcome")
+    kind = reader.choice(said, "kind", where="fee.", among=FEE_KINDS, usual="per_outcome")
     reader.unknown(said, _TAKES | {*_NEEDS[kind]} | {"volume"}, where="fee.")
     for name in _NEEDS[kind]:
         if said.get(name) in (None, "", []):
