@@ -183,7 +183,12 @@ class ExplainedLine:
     @property
     def is_agreed(self) -> bool:
         """Say whether the price was agreed with the customer."""
-        return self.agreed_id is not None
+        return self.agreed_id is not None and not self.is_of_contract
+
+    @property
+    def is_of_contract(self) -> bool:
+        """Say whether the price is the fee of an outcome contract: no other has a / in its key."""
+        return "/" in self.price_key
 
     @property
     def shows_quantity(self) -> bool:

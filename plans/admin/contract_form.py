@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -65,7 +65,12 @@ _UNFINISHED: Final = frozenset(
 
 
 class _Form(forms.Form):
-    """A form whose problems stand at its fields, also while it is typed."""
+    """A form whose problems stand at its fields, also while it is typed.
+
+    ``sections`` names the field with which each part of the page begins.
+    """
+
+    sections: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -88,6 +93,8 @@ class _Form(forms.Form):
 class NewContractForm(_Form):
     """For whom a new contract is, and what it is called."""
 
+    sections: ClassVar[Mapping[str, str]] = {"key": "The contract"}
+
     key = _text("Key", required=True, help_text="What services name it by. It stays.")
     name = _text("Name", required=True, help_text="Stands on the statement's line.")
     currency = forms.CharField(
@@ -106,6 +113,15 @@ class NewContractForm(_Form):
 
 class ContractForm(_Form):
     """What a version of a contract says, in the order in which people think."""
+
+    sections: ClassVar[Mapping[str, str]] = {
+        "unit": "What counts",
+        "by": "Who verifies, and disputes",
+        "kind": "The fee",
+        "bonus_amount": "Bonus, premium and holdback",
+        "cap": "Most and least of a period, fee and bonus together",
+        "note": "About this version",
+    }
 
     unit = _text("What is counted, in the plural", required=True, help_text="resolutions, leads")
     evidence = _text(

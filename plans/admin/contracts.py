@@ -218,9 +218,13 @@ class _Editor:
 
 
 class _Mark(NamedTuple):
-    """A field with what is wrong with it, and whether it is only not complete yet."""
+    """A field with what is wrong with it, and whether it is only not complete yet.
+
+    ``section`` is the heading above it, where a part of the page begins there.
+    """
 
     field: BoundField
+    section: str
     problems: list[str]
     is_unfinished: bool
 
@@ -228,7 +232,7 @@ class _Mark(NamedTuple):
 def _marks(form: ContractForm, new: NewContractForm | None, *, typing: bool) -> dict[str, Any]:
     """Return every field with its problems, those that have any, and those that lack something."""
     marks = [
-        _Mark(each[name], *each.problems_of(name, typing=typing))
+        _Mark(each[name], each.sections.get(name, ""), *each.problems_of(name, typing=typing))
         for each in (new, form)
         if each is not None
         for name in each.fields
