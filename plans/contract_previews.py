@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from plans.rating import Cell, Usage, Used, rate_beside
+from plans.rating.charge import number
 from plans.rating.money import ZERO, plus, total
 from plans.rating.outcome_conditions import in_words
 from plans.rating.outcomes import (
@@ -72,6 +73,9 @@ def in_sentences(terms: OutcomeTerms, naming: Naming) -> tuple[str, ...]:
     said.append(_verification(terms))
     if terms.dispute_days:
         said.append(f"A verified outcome can be disputed for {terms.dispute_days} days.")
+    if terms.fee.kind == "share":
+        rate = f"{number(terms.fee.rate)} {naming.currency}"
+        said.append(f"The value of an outcome is its “{terms.fee.quantity_field}” at {rate} each.")
     if terms.fee.bonus_when is not None:
         said.append(f"The bonus is due where {in_words(terms.fee.bonus_when)}.")
     for _, price in fee_prices(terms, naming):

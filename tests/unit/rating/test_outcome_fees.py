@@ -6,6 +6,7 @@ from fractions import Fraction
 import pytest
 
 from plans import rating
+from plans.contract_previews import in_sentences
 from plans.rating.outcome_document import read_terms
 from plans.rating.outcomes import Naming, assess, fee_prices
 
@@ -165,6 +166,7 @@ def test_the_value_is_computed_where_the_contract_says_so():
         fee={"kind": "share", "percent": "40", "rate": "50", "quantity_field": "hours"},
     )
     assert assess(found, evidence={"hours": "2.5"}, value=None).value == D(125)
+    assert "The value of an outcome is its “hours” at 50 USD each." in in_sentences(found, NAMING)
     refused = assess(found, evidence={"hours": 1}, value="5").problems
     assert [(one.code, one.field) for one in refused] == [("value_not_taken", "value")]
     refused = assess(found, evidence={"hours": -1}, value=None).problems
