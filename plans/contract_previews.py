@@ -4,8 +4,9 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from plans.rating import Cell, Usage, rate
-from plans.rating.money import ZERO, plus
+from plans.rating import Cell, Usage, Used, rate_beside
+from plans.rating.charge import number
+from plans.rating.money import ZERO, plus, total
 from plans.rating.outcome_conditions import in_words
 from plans.rating.outcomes import (
     VERIFIED,
@@ -56,12 +57,12 @@ def amount_of(
             found = quantities(terms, value=value, has_bonus=has_bonus, sign=1, released=released)
             for measure, quantity in found.items():
                 sums[measure] = plus(sums.get(measure, ZERO), quantity)
-    total = ZERO
-    for measure, price in fee_prices(terms, naming):
-        usage = Usage(cells=(Cell((VERIFIED,), sums.get(measure, ZERO)),))
-        for line in rate(without_floor(price), usage, currency=naming.currency):
-            total = plus(total, line.amount)
-    return total
+    used = [
+        Used(without_floor(price), Usage(cells=(Cell((VERIFIED,), sums.get(measure, ZERO)),)))
+        for measure, price in fee_prices(terms, naming)
+    ]
+    lines = (rate_beside(*each, others=used, currency=naming.currency) for each in used)
+    return total(line.amount for found in lines for line in found)
 
 
 def in_sentences(terms: OutcomeTerms, naming: Naming) -> tuple[str, ...]:
@@ -72,10 +73,18 @@ def in_sentences(terms: OutcomeTerms, naming: Naming) -> tuple[str, ...]:
     said.append(_verification(terms))
     if terms.dispute_days:
         said.append(f"A verified outcome can be disputed for {terms.dispute_days} days.")
+    if terms.fee.kind == "share":
+        rate = f"{number(terms.fee.rate)} {naming.currency}"
+        said.append(f"The value of an outcome is its “{terms.fee.quantity_field}” at {rate} each.")
     if terms.fee.bonus_when is not None:
         said.append(f"The bonus is due where {in_words(terms.fee.bonus_when)}.")
     for _, price in fee_prices(terms, naming):
         said.append(f"{price.name}: {summary(price, currency=naming.currency)}.")
+        if price.bonus_of:
+            said.append(
+                "What a period costs at least or at most holds for fee and bonus together: the "
+                "bonus has the room that the fee leaves, and counts towards the least."
+            )
     if terms.fee.holdback_days:
         said.append(f"What is held back is released {terms.fee.holdback_days} days later.")
     return tuple(said)
@@ -112,6 +121,6 @@ def preview(
             amount = amount_of(terms, naming, outcomes=[outcome])
             verdict = "A success, with the bonus." if found.has_bonus else "A success."
             rows.append(ExampleRow(said, verdict, money(amount, currency=naming.currency)))
-    total = amount_of(terms, naming, outcomes=good)
-    together = money(total, currency=naming.currency) if good else ""
+    amount = amount_of(terms, naming, outcomes=good)
+    together = money(amount, currency=naming.currency) if good else ""
     return Preview(in_sentences(terms, naming), tuple(rows), together)

@@ -78,8 +78,9 @@ def catalogue(
     feature_keys: Collection[str],
     credit_codes: Collection[str] = (),
     job_class_keys: Collection[str] = (),
+    contract_keys: Collection[str] = (),
 ) -> None:
-    """Lock the stored plans, versions, meters, features, credits and job classes of documents."""
+    """Lock what documents name of what is stored, versions of plans and contracts with it."""
     for rows in (
         Plan.objects.filter(key__in=list(plan_keys)),
         PlanVersion.objects.filter(plan__key__in=list(plan_keys)),
@@ -87,6 +88,8 @@ def catalogue(
         Feature.objects.filter(key__in=list(feature_keys)),
         CreditUnit.objects.filter(pk__in=list(credit_codes)),
         JobClass.objects.filter(key__in=list(job_class_keys)),
+        OutcomeContract.objects.filter(key__in=list(contract_keys)),
+        OutcomeContractVersion.objects.filter(contract__key__in=list(contract_keys)),
     ):
         list(rows.select_for_update(of=("self",)).order_by("pk").values_list("pk"))
 

@@ -12,6 +12,7 @@ from plans.models import (
     Feature,
     JobClass,
     Meter,
+    OutcomeContract,
     Plan,
     PlanVersion,
     Price,
@@ -124,6 +125,23 @@ def plans_with_terms(*, keys: Collection[str] = ()) -> list[Plan]:
             *prefetches("versions__"),
         )
     )
+
+
+def contracts_with_versions(
+    *, keys: Collection[str] | None = None, plans: Collection[str] | None = None
+) -> list[OutcomeContract]:
+    """Return outcome contracts by key, with versions: of these keys, of these plans, or all."""
+    rows = OutcomeContract.objects.select_related("plan", "customer").prefetch_related("versions")
+    if keys is not None:
+        rows = rows.filter(key__in=list(keys))
+    if plans is not None:
+        rows = rows.filter(plan__key__in=list(plans))
+    return list(rows.order_by("key"))
+
+
+def customers_by_key(*, keys: Collection[str]) -> dict[str, Customer]:
+    """Return those customers that there are."""
+    return Customer.objects.in_bulk(list(keys), field_name="key")
 
 
 def all_meters() -> list[Meter]:

@@ -115,15 +115,15 @@ def _is_new(pair: tuple[Draft, Draft], applies: Callable[[Line], bool]) -> bool:
 
 
 def _at_minimum(line: Line) -> bool:
-    return line.line_key == MINIMUM or _is_adjusted(line, "minimum")
+    return line.line_key == MINIMUM or _is_adjusted(line, "minimum", "shared_minimum")
 
 
 def _at_maximum(line: Line) -> bool:
-    return _is_adjusted(line, "maximum")
+    return _is_adjusted(line, "maximum", "shared_maximum")
 
 
-def _is_adjusted(line: Line, kind: str) -> bool:
-    return any(adjustment.kind == kind for adjustment in line.explanation.adjustments)
+def _is_adjusted(line: Line, *kinds: str) -> bool:
+    return any(adjustment.kind in kinds for adjustment in line.explanation.adjustments)
 
 
 def _reason(failure: Failure, *, is_new: bool) -> str:

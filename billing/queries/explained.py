@@ -21,6 +21,8 @@ _CHANGES: Mapping[str, str] = {
     "maximum": "Lowered to the maximum",
     "minimum": "Raised to the minimum",
     "late_start_most": "Beyond the most in a period",
+    "shared_maximum": "Lowered to the maximum of fee and bonus together",
+    "shared_minimum": "Raised to the minimum of fee and bonus together",
     "commitment": "Committed discount",
     "beyond": "Discount beyond the commitment",
 }
@@ -195,7 +197,12 @@ class ExplainedLine:
     @property
     def is_agreed(self) -> bool:
         """Say whether the price was agreed with the customer."""
-        return self.agreed_id is not None
+        return self.agreed_id is not None and not self.is_of_contract
+
+    @property
+    def is_of_contract(self) -> bool:
+        """Say whether the price is the fee of an outcome contract: no other has a / in its key."""
+        return "/" in self.price_key
 
     @property
     def shows_quantity(self) -> bool:

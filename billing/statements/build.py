@@ -36,12 +36,9 @@ from billing.statements.credit_lines import (
 )
 from billing.statements.credit_values import CreditUse
 from billing.statements.days import day_levels
-from billing.statements.late_credits import (
-    LateCredits,
-    is_late_credit,
-    late_starts_of,
-)
+from billing.statements.late_credits import LateCredits, is_late_credit, late_starts_of
 from billing.statements.outcome_corrections import in_two_steps, with_reversals_as_billed
+from billing.statements.sharing import sharing_bounds
 from billing.statements.upgrades import Held, given_back, held, is_fee, named_upgraded
 from billing.statements.values import (
     Billed,
@@ -171,8 +168,9 @@ def _priced_lines(
     segment, terms = each.segment, by.terms[each.segment.version]
     used = {usage.meter: usage for usage in segment.usage}
     share = _share(each, zone=facts.zone)
-    phase = _phase(terms, segment.phase)
-    for standing in _standing(segment, phase=phase, by=by):
+    found = _standing(segment, phase=(phase := _phase(terms, segment.phase)), by=by)
+    sharing = sharing_bounds((each.price for each in found), used)
+    for standing in found:
         price = standing.price
         if paying.metered_only and (not price.meter or isinstance(price.model, rating.Seats)):
             continue
@@ -182,12 +180,14 @@ def _priced_lines(
         usage = used.get(price.meter or "", _NO_USAGE)
         value = _usage(price, usage, segment=segment, zone=facts.zone)
         if price.credit is None and price.overage.policy != "packs":
-            rated = rating.rate(price, value, currency=facts.currency, share=share)
+            rated = rating.rate_beside(
+                price, value, others=sharing, currency=facts.currency, share=share
+            )
             kept = given.within(rated, price=price, segment=segment, terms=terms)
             yield from _lines(kept, standing, usage, segment=segment, phase=phase)
             continue
-        found = counted(price, value, currency=facts.currency, share=share)
-        for line in _lines(found, standing, usage, segment=segment, phase=phase):
+        in_credit = counted(price, value, currency=facts.currency, share=share)
+        for line in _lines(in_credit, standing, usage, segment=segment, phase=phase):
             yield paid_line(line, price=price, paying=paying)
 
 
@@ -343,7 +343,8 @@ def _between(
     no_credit = Paying(Purse(UNSET), facts.currency, strict=False, metered_only=True)
     lines = _segment_lines(segments, facts=facts, by=by, paying=no_credit)
     again = {line_key(line): line for line in lines}
-    return {line_key(line): again[line_key(line)] for line in contract_lines}
+    keys = (line_key(line) for line in contract_lines)
+    return {key: again[key] for key in keys if key in again}
 
 
 def _is_of_contract(line: Line, by: PricedBy) -> bool:

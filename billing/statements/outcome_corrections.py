@@ -52,7 +52,9 @@ def in_two_steps(
     if between.amount != (before.amount if before else _ZERO):
         yield between, before
     if line.amount != between.amount:
-        said = replace(line, description=f"{line.description}, reversed")
+        # Less of the fee may leave its bonus more room under a maximum that they share.
+        how = "reversed" if line.amount < between.amount else "after reversals"
+        said = replace(line, description=f"{line.description}, {how}")
         yield (
             said,
             Billed(

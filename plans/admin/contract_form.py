@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from django import forms
+from django.core.exceptions import ValidationError
 from unfold.widgets import (
     UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
@@ -54,8 +55,45 @@ def _choice(label: str, choices: Any) -> Any:
     return forms.ChoiceField(label=label, choices=choices, widget=UnfoldAdminSelectWidget)
 
 
-class NewContractForm(forms.Form):
+# What is only missing while somebody types: it is said once, and marked when it is saved.
+_UNFINISHED: Final = frozenset(
+    {
+        "required", "missing_field", "missing_unit", "missing_window", "half_a_bonus",
+        "half_a_holdback", "invalid_sample",
+    }
+)  # fmt: skip
+
+
+class _Form(forms.Form):
+    """A form whose problems stand at its fields, also while it is typed.
+
+    ``sections`` names the field with which each part of the page begins.
+    """
+
+    sections: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        for name, field in self.fields.items():
+            field.widget.attrs["aria-describedby"] = f"id_{name}-problem"
+
+    def problems_of(self, name: str, *, typing: bool) -> tuple[list[str], bool]:
+        """Return what is wrong with a field, and whether it is not complete yet.
+
+        While it is being typed what is missing is not said.
+        """
+        if not self.is_bound:
+            return [], False
+        found = self.errors.as_data().get(name, [])
+        loud = [each for each in found if not typing or each.code not in _UNFINISHED]
+        messages = [message for each in loud for message in each.messages]
+        return messages, len(loud) < len(found)
+
+
+class NewContractForm(_Form):
     """For whom a new contract is, and what it is called."""
+
+    sections: ClassVar[Mapping[str, str]] = {"key": "The contract"}
 
     key = _text("Key", required=True, help_text="What services name it by. It stays.")
     name = _text("Name", required=True, help_text="Stands on the statement's line.")
@@ -73,8 +111,17 @@ class NewContractForm(forms.Form):
     )  # fmt: skip
 
 
-class ContractForm(forms.Form):
+class ContractForm(_Form):
     """What a version of a contract says, in the order in which people think."""
+
+    sections: ClassVar[Mapping[str, str]] = {
+        "unit": "What counts",
+        "by": "Who verifies, and disputes",
+        "kind": "The fee",
+        "bonus_amount": "Bonus, premium and holdback",
+        "cap": "Most and least of a period, fee and bonus together",
+        "note": "About this version",
+    }
 
     unit = _text("What is counted, in the plural", required=True, help_text="resolutions, leads")
     evidence = _text(
@@ -168,7 +215,8 @@ class ContractForm(forms.Form):
             name, place = _field(problem.field)
             field = name if name in self.fields else None
             where = "" if field else f"{problem.field}: " if problem.field else ""
-            self.add_error(field, f"{where}{place}{problem.message}")
+            said = ValidationError(f"{where}{place}{problem.message}", code=problem.code)
+            self.add_error(field, said)
 
 
 def initial_of(content: Mapping[str, Any]) -> dict[str, Any]:

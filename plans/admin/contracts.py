@@ -2,10 +2,11 @@
 
 from datetime import datetime
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.forms import BoundField
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
@@ -144,7 +145,9 @@ class _Editor:
             except OperationError as refusal:
                 _refuse(form, new, refusal)
         if self.request.headers.get("HX-Request"):
-            context = {"found": self._preview(form, new), "form": form}
+            found = self._preview(form, new)
+            context = {"found": found, "form": form, "typing": True}
+            context |= _marks(form, new, typing=True)
             return TemplateResponse(self.request, _PREVIEW, context)
         return self._shown(form, new)
 
@@ -202,6 +205,7 @@ class _Editor:
             "form": form,
             "new": new,
             "found": found,
+            **_marks(form, new, typing=False),
             "is_open": self.is_open,
             "for_whom": naming_fields(self.contract),
             "status": _status(version, now=now) if version else "",
@@ -211,6 +215,33 @@ class _Editor:
             "media": self.admin.media + form.media,
         }
         return TemplateResponse(self.request, _PAGE, context)
+
+
+class _Mark(NamedTuple):
+    """A field with what is wrong with it, and whether it is only not complete yet.
+
+    ``section`` is the heading above it, where a part of the page begins there.
+    """
+
+    field: BoundField
+    section: str
+    problems: list[str]
+    is_unfinished: bool
+
+
+def _marks(form: ContractForm, new: NewContractForm | None, *, typing: bool) -> dict[str, Any]:
+    """Return every field with its problems, those that have any, and those that lack something."""
+    marks = [
+        _Mark(each[name], each.sections.get(name, ""), *each.problems_of(name, typing=typing))
+        for each in (new, form)
+        if each is not None
+        for name in each.fields
+    ]
+    return {
+        "marks": marks,
+        "wrong": [mark.field for mark in marks if mark.problems],
+        "unfinished": [mark.field for mark in marks if mark.is_unfinished],
+    }
 
 
 def _refuse(form: ContractForm, new: NewContractForm | None, refusal: OperationError) -> None:

@@ -7,7 +7,8 @@ import jsonschema
 from jsonschema.exceptions import ValidationError
 
 from plans.catalogue.problems import CatalogueProblem
-from plans.catalogue.schema import CREDIT, MODELS, PERCENT, PRICE, SCHEMA, TIME
+from plans.catalogue.schema import MODELS, PRICE, SCHEMA
+from plans.catalogue.schema_parts import CREDIT, PERCENT, TIME
 
 
 class Finding(NamedTuple):

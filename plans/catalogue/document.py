@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from plans.catalogue import yaml_text
 from plans.catalogue.check import schema_problems
+from plans.catalogue.contracts import ContractDocument, contract_document, version_places
 from plans.catalogue.problems import CatalogueInvalid, CatalogueProblem
 from plans.catalogue.references import Known, unknown_references
 from plans.catalogue.rows import (
@@ -72,6 +73,7 @@ class Catalogue:
     credit_units: dict[str, CreditUnit] = field(default_factory=dict)
     job_classes: dict[str, ClassSaid] = field(default_factory=dict)
     plans: list[PlanDocument] = field(default_factory=list)
+    contracts: list[ContractDocument] = field(default_factory=list)
     places: dict[str, tuple[str, str]] = field(default_factory=dict)
     credit_places: dict[str, tuple[str, str]] = field(default_factory=dict)
 
@@ -131,6 +133,7 @@ def read_contents(
         reader.read_job_classes(file, content.get("job_classes", []))
     for file, content in well_formed:
         reader.read_plans(file, content.get("plans", []))
+        reader.read_contracts(file, content.get("contracts", []))
     if problems or reader.problems:
         raise CatalogueInvalid([*problems, *reader.problems])
     return reader.catalogue
@@ -250,6 +253,24 @@ class _Reader:
                     versions=read,
                 )
             )
+
+    def read_contracts(self, file: str, contents: Sequence[dict[str, Any]]) -> None:
+        """Read outcome contracts, after the keys of all plans."""
+        for index, content in enumerate(contents):
+            path, key, plan = f"contracts[{index}]", content["key"], content.get("plan")
+            if any(contract.key == key for contract in self.catalogue.contracts):
+                cause = f"The contract “{key}” is defined twice."
+                self._add(file, f"{path}.key", "contract_twice", cause, "Keep one definition.")
+            if plan is not None and plan not in self._plan_keys:
+                cause = f"There is no plan “{plan}”."
+                self._add(file, f"{path}.plan", "unknown_plan", cause, "Define it under plans.")
+            starts = [
+                self._time(file, place, version, "effective_from")
+                for place, version in version_places(path, content)
+            ]
+            document, problems = contract_document(file, path, content, starts=starts)
+            self.problems += problems
+            self.catalogue.contracts.append(document)
 
     def read_version(self, file: str, path: str, content: dict[str, Any]) -> VersionDocument:
         rows = tuple(

@@ -1,15 +1,16 @@
 """Write stored plans as documents; loading one gives the same terms."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
 from plans.catalogue import yaml_text
+from plans.catalogue.contracts import contract_content
 from plans.catalogue.rows import ANY, COLUMNS, OVERAGE_COLUMNS, REFUSE, lacking
 from plans.catalogue.schema import MODELS
 from plans.catalogue.shared import Shared, everything, named_by, shared_content
-from plans.catalogue.stated import amount_text, stated, value_text
+from plans.catalogue.stated import amount_text, stated, time_text, value_text
 from plans.errors import OperationError
 from plans.models import (
     CreditAllotment,
@@ -17,6 +18,7 @@ from plans.models import (
     JobTerms,
     Limit,
     MatrixRate,
+    OutcomeContract,
     Phase,
     Plan,
     PlanVersion,
@@ -25,7 +27,7 @@ from plans.models import (
     Tier,
 )
 from plans.models.prices import ChargeModel, OveragePolicy
-from plans.queries import plans_with_terms
+from plans.queries import contracts_with_versions, plans_with_terms
 from plans.rating import problems_in_terms
 from plans.terms import GrantRows, PriceRows, grant_rows, terms_from, with_terms
 
@@ -40,7 +42,7 @@ class UnknownPlan(OperationError):
 
 
 def dump(*, keys: Collection[str] = ()) -> str:
-    """Return plans and their meters, everything where no key is given, as one YAML document.
+    """Return plans, their meters and contracts as one YAML document; everything without keys.
 
     Raises UnknownPlan.
     """
@@ -49,7 +51,8 @@ def dump(*, keys: Collection[str] = ()) -> str:
     if missing:
         raise UnknownPlan(f"There is no plan {', '.join(sorted(missing))}.", field="keys")
     shared = named_by(_versions_of(plans)) if keys else everything()
-    return yaml_text.write(document(plans, shared=shared))
+    contracts = contracts_with_versions(plans=keys or None)
+    return yaml_text.write(document(plans, shared=shared, contracts=contracts))
 
 
 def dump_version(*, version_id: int) -> str:
@@ -65,9 +68,15 @@ def _versions_of(plans: Sequence[Plan]) -> list[PlanVersion]:
     return [version for plan in plans for version in plan.versions.all()]
 
 
-def document(plans: Sequence[Plan], *, shared: Shared) -> dict[str, Any]:
-    """Return prefetched plans and what they share as a document's content."""
-    return {**shared_content(shared), "plans": [plan_content(plan) for plan in plans]}
+def document(
+    plans: Sequence[Plan], *, shared: Shared, contracts: Sequence[OutcomeContract] = ()
+) -> dict[str, Any]:
+    """Return prefetched plans, what they share, and contracts as a document's content."""
+    return {
+        **shared_content(shared),
+        "plans": [plan_content(plan) for plan in plans],
+        **stated(contracts=[contract_content(contract) for contract in contracts]),
+    }
 
 
 def plan_head(plan: Plan) -> dict[str, Any]:
@@ -142,8 +151,8 @@ def contents(
     return {
         **stated(
             currency=currency,
-            effective_from=_time_text(effective_from),
-            effective_until=_time_text(effective_until),
+            effective_from=time_text(effective_from),
+            effective_until=time_text(effective_until),
             note=note,
             unfinished=(effective_from is None and is_unfinished(currency, rows, grants)) or None,
         ),
@@ -254,10 +263,6 @@ def _document_name(column: str, model: str) -> str:
     if column == "unit_size":
         return "package_size" if model == ChargeModel.PACKAGE else column
     return _NAMES.get(column, column)
-
-
-def _time_text(at: datetime | None) -> str:
-    return "" if at is None else at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def _rising(tiers: Iterable[Tier]) -> list[Tier]:

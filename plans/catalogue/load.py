@@ -1,4 +1,4 @@
-"""Store what documents say: new meters, plans and versions. The same again changes nothing."""
+"""Store what documents say: meters, plans, contracts, versions. The same again changes nothing."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,6 +9,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 
 from plans.acting import acting
+from plans.catalogue.contract_loading import ContractLoader
 from plans.catalogue.diff import match_versions, meter_differences
 from plans.catalogue.document import (
     Catalogue,
@@ -107,7 +108,9 @@ def _load(
     if publish:
         for key in _targets_first(catalogue.plans):
             loaders[key].publish()
-    return loaded + [one for loader in loaders.values() for one in loader.loaded()]
+    contracts = ContractLoader(catalogue.contracts, publish=publish, by=by, now=now)
+    loaded += [one for loader in loaders.values() for one in loader.loaded()]
+    return loaded + [Loaded("contract", key, outcome) for key, outcome in contracts.load()]
 
 
 def _feature(feature: Feature) -> Loaded:

@@ -11,6 +11,15 @@ from django.db import transaction
 
 from plans import locks
 from plans.catalogue.changes import Kind, Part, content_part, version_parts
+from plans.catalogue.contract_loading import stored_beside
+from plans.catalogue.contracts import (
+    ContractDocument,
+    contract_differences,
+    head_content,
+    match_contract_versions,
+    said_content,
+)
+from plans.catalogue.contracts import version_content as contract_version_content
 from plans.catalogue.diff import credit_differences, match_versions, meter_differences
 from plans.catalogue.document import (
     Catalogue,
@@ -31,7 +40,16 @@ from plans.catalogue.shared import (
 )
 from plans.errors import OperationError
 from plans.job_classes import class_said
-from plans.models import CreditUnit, Feature, JobClass, Meter, Plan, PlanVersion
+from plans.models import (
+    CreditUnit,
+    Customer,
+    Feature,
+    JobClass,
+    Meter,
+    OutcomeContract,
+    Plan,
+    PlanVersion,
+)
 from plans.queries import (
     credit_units_by_code,
     features_by_key,
@@ -77,6 +95,8 @@ class _Stored(NamedTuple):
     features: dict[str, Feature]
     credit_units: dict[str, CreditUnit]
     job_classes: dict[str, JobClass]
+    contracts: Mapping[str, OutcomeContract]
+    customers: Mapping[str, Customer]
 
 
 def preview(sources: Sequence[Source]) -> Preview:
@@ -85,6 +105,9 @@ def preview(sources: Sequence[Source]) -> Preview:
     stored = _stored_of(catalogue)
     different = meter_differences(catalogue, stored=stored.meters)
     different += credit_differences(catalogue, stored=stored.credit_units)
+    different += contract_differences(
+        catalogue.contracts, stored=stored.contracts, customers=stored.customers
+    )
     if different:
         raise CatalogueInvalid(different)
     return Preview(tuple(_sections(catalogue, stored)), _fingerprint(sources, stored))
@@ -105,6 +128,7 @@ def load_as_shown(
         feature_keys=catalogue.features,
         credit_codes=catalogue.credit_units,
         job_class_keys=catalogue.job_classes,
+        contract_keys=[contract.key for contract in catalogue.contracts],
     )
     if _fingerprint(sources, _stored_of(catalogue)) != fingerprint:
         raise StoredStateChanged(
@@ -117,12 +141,15 @@ def load_as_shown(
 def _stored_of(catalogue: Catalogue) -> _Stored:
     keys = [plan.key for plan in catalogue.plans]
     plans = plans_with_terms(keys=keys) if keys else []
+    contracts, customers = stored_beside(catalogue.contracts)
     return _Stored(
         plans={plan.key: plan for plan in plans},
         meters=meters_by_key(keys=catalogue.meters),
         features=features_by_key(keys=catalogue.features),
         credit_units=credit_units_by_code(codes=catalogue.credit_units),
         job_classes=job_classes_by_key(keys=catalogue.job_classes),
+        contracts=contracts,
+        customers=customers,
     )
 
 
@@ -134,11 +161,17 @@ def _fingerprint(sources: Sequence[Source], stored: _Stored) -> str:
         list(stored.credit_units.values()),
         list(stored.job_classes.values()),
     )
-    found = document(plans, shared=shared)
+    contracts = list(stored.contracts.values())
+    found = document(plans, shared=shared, contracts=contracts)
     versions = [
         [version.pk, version.number, str(version.published_at)]
         for plan in plans
         for version in plan.versions.all()
+    ]
+    versions += [
+        [version.pk, version.number, str(version.published_at)]
+        for contract in contracts
+        for version in contract.versions.all()
     ]
     said = [[source.name, source.text] for source in sources]
     text = json.dumps([said, found, versions], sort_keys=True)
@@ -167,6 +200,29 @@ def _sections(catalogue: Catalogue, stored: _Stored) -> Iterator[Section]:
         said = Plan(key=plan.key, name=plan.name, description=plan.description)
         yield _plain(f"Plan {plan.key}", plan_head(row) if row else None, plan_head(said))
         yield from _versions(plan, list(row.versions.all()) if row else [])
+    for contract in catalogue.contracts:
+        yield from _contract(contract, stored.contracts.get(contract.key))
+
+
+def _contract(said: ContractDocument, row: OutcomeContract | None) -> Iterator[Section]:
+    named = {name: getattr(said, name) for name in ("key", "name", "currency", "plan", "customer")}
+    head = {name: value for name, value in named.items() if value}
+    yield _plain(f"Contract {said.key}", head_content(row) if row else None, head)
+    versions = sorted(row.versions.all(), key=lambda each: each.number) if row else []
+    matched = match_contract_versions(said.versions, stored=versions)
+    number = versions[-1].number if versions else 0
+    before = _undated(contract_version_content(versions[-1])) if versions else None
+    for stated, version in zip(said.versions, matched, strict=True):
+        content = said_content(stated)
+        number += version is None
+        name = f"version {version.number if version else number}"
+        title = f"Contract {said.key}, {name}"
+        part = content_part(title, before if version is None else content, content)
+        outcome = (
+            f"It is stored as {name}, and stays as it is." if version else "It becomes a draft."
+        )
+        yield Section(title, "same" if version else "new", outcome, (part,))
+        before = content
 
 
 def _plain(title: str, before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> Section:

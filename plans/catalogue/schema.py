@@ -5,53 +5,28 @@
 
 from typing import Any, Final
 
+from plans.catalogue.contract_schema import CONTRACT, CONTRACT_VERSION
+from plans.catalogue.schema_parts import (
+    AMOUNT,
+    BOUND,
+    COUNT,
+    CREDIT,
+    FLAG,
+    KEY,
+    NAME,
+    OPEN_AMOUNT,
+    OPEN_PERCENT,
+    PERCENT,
+    TEXT,
+    TIME,
+)
+from plans.catalogue.schema_parts import list_of as _list
+from plans.catalogue.schema_parts import object_of as _object
 from plans.models.grants import LimitKind
 from plans.models.job_terms import JobTerms
 from plans.models.meters import Aggregation, Rounding
 from plans.models.prices import AllowancePer, Attribution, ChargeModel, SeatsRemoved
 from plans.rating.money import CREDIT_DECIMALS_MOST, CURRENCIES
-
-KEY: Final = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}$"}
-NAME: Final = {"type": "string", "minLength": 1, "maxLength": 200}
-TEXT: Final = {"type": "string", "maxLength": 5000}
-FLAG: Final = {"type": "boolean"}
-AMOUNT: Final = {
-    "type": ["string", "integer"],
-    "pattern": r"^(0|[1-9][0-9]{0,17})(\.[0-9]{1,12})?$",
-    "minimum": 0,
-    "maximum": 10**18 - 1,
-}
-PERCENT: Final = {
-    "type": ["string", "integer"],
-    "pattern": r"^(0|[1-9][0-9]{0,5})(\.[0-9]{1,6})?$",
-    "minimum": 0,
-    "maximum": 999_999,
-}
-CREDIT: Final = {"type": "string", "pattern": "^[A-Z][A-Z0-9_]{3,19}$"}
-COUNT: Final = {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}
-TIME: Final = {
-    "type": "string",
-    "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?"
-    r"(Z|[+-][0-9]{2}:[0-9]{2})$",
-}
-BOUND: Final = {**AMOUNT, "type": ["string", "integer", "null"]}
-# Null only in a version that says that it is unfinished.
-OPEN_AMOUNT: Final = BOUND
-OPEN_PERCENT: Final = {**PERCENT, "type": ["string", "integer", "null"]}
-
-
-def _object(properties: dict[str, Any], *, required: list[str]) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "additionalProperties": False,
-        "required": required,
-        "properties": properties,
-    }
-
-
-def _list(items: dict[str, Any], *, least: int = 0, most: int = 1000) -> dict[str, Any]:
-    return {"type": "array", "items": items, "minItems": least, "maxItems": most}
-
 
 METER: Final = _object(
     {
@@ -357,8 +332,8 @@ PLAN: Final = {
 SCHEMA: Final[dict[str, Any]] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "title": "Tollgate catalogue",
-    "description": "Meters, features, credits, job classes and plans. Amounts are text or whole "
-    "numbers, never floats.",
+    "description": "Meters, features, credits, job classes, plans and outcome contracts. Amounts "
+    "are text or whole numbers, never floats.",
     **_object(
         {
             "meters": _list({"$ref": "#/$defs/meter"}),
@@ -366,6 +341,7 @@ SCHEMA: Final[dict[str, Any]] = {
             "credit_units": _list({"$ref": "#/$defs/credit_unit"}),
             "job_classes": _list({"$ref": "#/$defs/job_class"}),
             "plans": _list({"$ref": "#/$defs/plan"}),
+            "contracts": _list({"$ref": "#/$defs/contract"}),
         },
         required=[],
     ),
@@ -374,6 +350,8 @@ SCHEMA: Final[dict[str, Any]] = {
         "meter": METER,
         "plan": PLAN,
         "version": _object(_VERSION, required=["currency", "prices"]),
+        "contract": CONTRACT,
+        "contract_version": CONTRACT_VERSION,
         "price": PRICE,
         "overage": OVERAGE,
         "feature": FEATURE,

@@ -1,5 +1,6 @@
 """Values as documents state them, without what is usual."""
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -9,6 +10,11 @@ from plans.grant_values import plain
 def amount_text(value: Decimal) -> str:
     """Return an amount as text, without an exponent or zeros that say nothing."""
     return f"{plain(value):f}"
+
+
+def time_text(at: datetime | None) -> str:
+    """Return an instant as text in UTC, "" for none."""
+    return "" if at is None else at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def value_text(value: Any) -> Any:

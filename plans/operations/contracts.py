@@ -1,6 +1,6 @@
 """Write outcome contracts, have them approved, and put them into force."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -74,6 +74,7 @@ def create_contract(
     content: Mapping[str, Any],
     plan: Plan | None = None,
     customer: Customer | None = None,
+    note: str = "",
     by: AbstractBaseUser | None = None,
 ) -> OutcomeContractVersion:
     """Make a contract for a plan or for one customer, with its first version as a draft.
@@ -87,18 +88,27 @@ def create_contract(
     refusal = ContractKeyTaken(f"There is another contract with the key “{key}”.", field="key")
     with refusing({"plans_outcomecontract_key_key": refusal}):
         contract.save(force_insert=True)
-    return _start(contract, content, by=by)
+    return _start(contract, content, note=note, by=by)
 
 
 @transaction.atomic
 def start_contract_version(
-    *, contract: OutcomeContract, content: Mapping[str, Any], by: AbstractBaseUser | None = None
+    *,
+    contract: OutcomeContract,
+    content: Mapping[str, Any],
+    note: str = "",
+    after: Collection[OutcomeContractVersion] = (),
+    by: AbstractBaseUser | None = None,
 ) -> OutcomeContractVersion:
-    """Make a new version as a draft. Raises ContractInvalid, and ContractStep beside a draft."""
+    """Make a new version as a draft; ``after`` are drafts of the same document before it.
+
+    Raises ContractInvalid, and ContractStep beside any other draft.
+    """
     locks.contract(contract_id=contract.pk)
-    if contract.versions.filter(published_at=None).exists():
+    others = contract.versions.exclude(pk__in=[version.pk for version in after])
+    if others.filter(published_at=None).exists():
         raise ContractStep("Another version is being written. Publish or discard that one first.")
-    return _start(contract, content, by=by)
+    return _start(contract, content, note=note, by=by)
 
 
 @transaction.atomic
@@ -225,14 +235,16 @@ def publish_contract(
 
 
 def _start(
-    contract: OutcomeContract, content: Mapping[str, Any], *, by: AbstractBaseUser | None
-) -> OutcomeContractVersion:
+    contract: OutcomeContract, content: Mapping[str, Any], *, note: str,
+    by: AbstractBaseUser | None,
+) -> OutcomeContractVersion:  # fmt: skip
     _refuse_content(contract, content)
     last = contract.versions.order_by("number").values_list("number", flat=True).last()
     return OutcomeContractVersion.objects.create(
         contract=contract,
         number=(last or 0) + 1,
         content=dict(content),
+        note=note.strip(),
         author_ids=[by.pk] if by else [],
     )
 

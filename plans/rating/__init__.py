@@ -2,6 +2,7 @@
 
 from plans.rating.adjustments import Adjustment
 from plans.rating.allowance import BeyondAllowance
+from plans.rating.bounded import Used, rate_beside
 from plans.rating.changes import Change
 from plans.rating.charge import Part
 from plans.rating.compare import Comparison, Effect, PriceChanged, PriceListed, compare
@@ -91,6 +92,7 @@ __all__ = [
     "Tier",
     "Unit",
     "Usage",
+    "Used",
     "Volume",
     "billing_period",
     "compare",
@@ -107,6 +109,7 @@ __all__ = [
     "problems",
     "problems_in_terms",
     "rate",
+    "rate_beside",
     "round_money",
     "sample_usage",
     "samples",

@@ -12,9 +12,10 @@
 5. minimum: the least that is due. Last, because a promise to pay at least so much holds whatever
    was discounted or capped.
 
-What late starts give back (`late_starts`) follows the minimum: of what was charged, in a line of
-its own. Commitments (`commitments`) and credits come after, on the statement. Source: DESIGN
-section 3, "Order on a statement line".
+Where a fee and its bonus share maximum and minimum, `bounded` has the order. What late starts give
+back (`late_starts`) follows the minimum: of what was charged, in a line of its own. Commitments
+(`commitments`) and credits come after, on the statement. Source: DESIGN section 3, "Order on a
+statement line".
 """
 
 from collections.abc import Callable
@@ -31,8 +32,8 @@ from plans.rating.prices import Price
 from plans.rating.volume import Volume
 
 Kind = Literal[
-    "proration", "allowance", "discount", "maximum", "minimum", "late_start_most", "commitment",
-    "beyond",
+    "proration", "allowance", "discount", "maximum", "minimum", "shared_maximum", "shared_minimum",
+    "late_start_most", "commitment", "beyond",
 ]  # fmt: skip
 
 

@@ -18,6 +18,8 @@ _REASONS: Final[dict[str, str]] = {
     "maximum": "to the maximum",
     "minimum": "to the minimum",
     "late_start_most": "beyond the most that late starts give back in a period",
+    "shared_maximum": "to the maximum of fee and bonus together",
+    "shared_minimum": "to the minimum of fee and bonus together",
     "commitment": "committed discount",
     "beyond": "discount beyond the commitment",
 }

@@ -50,8 +50,9 @@ _TAKES: Final = frozenset(
     }
 )  # fmt: skip
 
-_VERIFIERS: Final[tuple[Verifier, ...]] = ("rule", "customer", "reviewer", "sample")
-_SILENCES: Final[tuple[Silence, ...]] = ("verified", "rejected")
+VERIFIERS: Final[tuple[Verifier, ...]] = ("rule", "customer", "reviewer", "sample")
+SILENCES: Final[tuple[Silence, ...]] = ("verified", "rejected")
+FEE_KINDS: Final = tuple(_NEEDS)
 
 T = TypeVar("T")
 
@@ -189,7 +190,7 @@ def _verification(reader: _Reader, said: Mapping[str, Any]) -> Verification:
     where = "verification."
     known = {"by", "window_hours", "silence", "sample_percent", "apply_rate"}
     reader.unknown(said, frozenset(known), where=where)
-    by: Verifier = reader.choice(said, "by", where=where, among=_VERIFIERS, usual="rule")
+    by: Verifier = reader.choice(said, "by", where=where, among=VERIFIERS, usual="rule")
     window = reader.whole(said, "window_hours", where=where, most=WINDOW_HOURS_MAX)
     if by != "rule" and not window:
         reader.refuse("missing_window", f"{where}window_hours", "Say how long there is to verify.")
@@ -200,14 +201,14 @@ def _verification(reader: _Reader, said: Mapping[str, Any]) -> Verification:
     return Verification(
         by=by,
         window_hours=window,
-        silence=reader.choice(said, "silence", where=where, among=_SILENCES, usual="verified"),
+        silence=reader.choice(said, "silence", where=where, among=SILENCES, usual="verified"),
         sample_percent=percent,
         apply_rate=by == "sample" and said.get("apply_rate", True) is not False,
     )
 
 
 def _fee(reader: _Reader, said: Mapping[str, Any], *, evidence: Sequence[EvidenceField]) -> Fee:
-    kind = reader.choice(said, "kind", where="fee.", among=tuple(_NEEDS), usual="per_outcome")
+    kind = reader.choice(said, "kind", where="fee.", among=FEE_KINDS, usual="per_outcome")
     reader.unknown(said, _TAKES | {*_NEEDS[kind]} | {"volume"}, where="fee.")
     for name in _NEEDS[kind]:
         if said.get(name) in (None, "", []):
@@ -246,11 +247,6 @@ def _check_fee(reader: _Reader, fee: Fee, *, evidence: Sequence[EvidenceField]) 
     if bool(fee.bonus_amount) != (fee.bonus_when is not None):
         said = "A bonus needs its amount and the condition under which it is due: both, or neither."
         reader.refuse("half_a_bonus", "fee.bonus_when", said)
-    if fee.bonus_when is not None and (fee.cap is not None or fee.floor is not None):
-        said = (
-            "A cap or a floor cannot span fee and bonus. State the bonus as a contract of its own."
-        )
-        reader.refuse("bounds_with_bonus", "fee.cap" if fee.cap is not None else "fee.floor", said)
     if bool(fee.holdback_percent) != bool(fee.holdback_days) or fee.holdback_percent >= HUNDRED:
         said = "A holdback needs a percentage under 100 and the days after which it is released."
         reader.refuse("half_a_holdback", "fee.holdback_percent", said)

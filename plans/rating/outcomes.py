@@ -43,7 +43,7 @@ class Fee:
     what `quantity_field` says (hours saved, say) at `rate` each. ``tiered_count``: `tiers` by the
     number of outcomes in a period, one after the other, or all at the last one reached where it is
     by `volume`. ``tiered_value``: `percent_tiers` of the value. `bonus_amount` is due besides for
-    an outcome of which `bonus_when` holds. Cap and floor are for a period.
+    an outcome of which `bonus_when` holds. Cap and floor are for a period, fee and bonus together.
     """
 
     kind: FeeKind
@@ -197,17 +197,19 @@ def _part(
         minimum=None if fee.floor is None else _scaled(fee.floor, share),
     )  # fmt: skip
     if fee.bonus_when is not None:
-        bonus = PerUnit(_scaled(fee.bonus_amount, factor))
+        is_bounded = fee.cap is not None or fee.floor is not None
         yield _price(
-            "bonus", naming, unit=terms.unit, label=f", bonus{label}", model=bonus, is_held=is_held
-        )
+            "bonus", naming, unit=terms.unit, label=f", bonus{label}", is_held=is_held,
+            model=PerUnit(_scaled(fee.bonus_amount, factor)),
+            bonus_of=price_key(naming.key, _counted(main, is_held=is_held)) if is_bounded else "",
+        )  # fmt: skip
 
 
 def _price(
     measure: Measure, naming: Naming, *, unit: str, label: str, model: ChargeModel, is_held: bool,
-    maximum: Decimal | None = None, minimum: Decimal | None = None,
+    maximum: Decimal | None = None, minimum: Decimal | None = None, bonus_of: str = "",
 ) -> FeePrice:  # fmt: skip
-    counted: Any = f"held_{measure}" if is_held else measure
+    counted = _counted(measure, is_held=is_held)
     return FeePrice(
         counted,
         Price(
@@ -220,8 +222,14 @@ def _price(
             maximum=maximum,
             minimum=minimum,
             contract=naming.key,
+            bonus_of=bonus_of,
         ),
     )
+
+
+def _counted(measure: Measure, *, is_held: bool) -> Measure:
+    found: Any = f"held_{measure}" if is_held else measure
+    return found  # type: ignore[no-any-return]
 
 
 def price_key(contract: str, measure: Measure) -> str:

@@ -129,6 +129,7 @@ class Price:
     by its own time, or by when the job was completed or started.
 
     `contract` is the key of the outcome contract whose fee it is: it stands beside a plan's prices.
+    `bonus_of` is the key of the price beside it whose maximum and minimum hold both together.
     """
 
     key: str
@@ -153,6 +154,7 @@ class Price:
     beyond_credit_amount: Decimal | None = None
     attribution: Attribution = "usage"
     contract: str = ""
+    bonus_of: str = ""
 
 
 def unit_of(price: Price, *, currency: str) -> Unit:

@@ -1,6 +1,7 @@
 """Rate one price: from what was metered to lines of money that explain themselves."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from functools import partial
@@ -21,14 +22,28 @@ from plans.rating.seats import MissingDays, Seats, block_label, seats_noun
 from plans.rating.usage import Cell, Usage
 
 
+class Bounds(NamedTuple):
+    """The least and the most that is due, of which a share of the period was taken already."""
+
+    lowest: Decimal | None
+    highest: Decimal | None
+
+
 def rate(
-    price: Price, usage: Usage, *, currency: str, share: Fraction | int = 1
+    price: Price,
+    usage: Usage,
+    *,
+    currency: str,
+    share: Fraction | int = 1,
+    bounds: Bounds | None = None,
 ) -> tuple[RatedLine, ...]:
     """Return the lines that a price makes of a billing period's usage, each rounded once.
 
     `share` is the part of the billing period, 0 to 1, in which the price was in force: it shrinks
     flat amounts, allowance, minimum and maximum of a price that is prorated; seats have their days
-    instead. There is a line for a flat price, for metered usage, and for an amount other than zero.
+    instead. `bounds` stand in for minimum and maximum of the price.
+
+    There is a line for a flat price, for metered usage, and for an amount other than zero.
     Several lines, then the top-up to their minimum, have: a matrix, one for each matched rate in
     their order, the default last; a price by service class, one for each class, and after the
     top-up what late starts give back of each; and seats, one for each block of them. A price in
@@ -41,6 +56,8 @@ def rate(
     """
     unit = unit_of(price, currency=currency)
     in_force = price if share == 1 else prorated(price, share=share)
+    if bounds is not None:
+        in_force = replace(in_force, minimum=bounds.lowest, maximum=bounds.highest)
     model = in_force.model
     if isinstance(model, Seats):
         return lines_together(in_force, _seats(in_force, model, usage), currency=unit)

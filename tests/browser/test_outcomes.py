@@ -32,11 +32,16 @@ def test_a_contract_is_typed_tried_and_saved(plan, staff, signed_in_page, screen
     ):  # fmt: skip
         page.locator(f"#id_{name}").fill(text)
     page.locator("#id_plan").select_option(label="Plan")
-    problem = page.get_by_role("alert")
+    problem = page.locator("#id_success-problem")
     expect(problem).to_contain_text("At character 1: there is no evidence field “speed”")
+    expect(page.get_by_role("alert")).to_contain_text(
+        "To be mended above: What counts as a success"
+    )
+    expect(page.locator(".tg-problem:visible")).to_have_count(1)
     screenshot("1-refused")
     page.locator("#id_success").fill("score >= 5")
     page.locator("#id_success").blur()
+    expect(problem).to_be_hidden()
     words = page.get_by_role("region", name="In words").last
     expect(page.get_by_text("It is a success where score is at least 5.").first).to_be_visible()
     expect(page.get_by_role("cell", name="47.20 USD").first).to_be_visible()

@@ -186,6 +186,28 @@ def test_s14_reopened_within_72_hours_is_no_resolution(world: World) -> None:
     assert world.lines(world.statements()[0])[1] == ("Resolutions", 97, D("96.03"))
 
 
+def test_a_cap_holds_fee_and_bonus_together(world: World) -> None:
+    """Nine with a bonus: 90 + 18 is capped at 100. Two are reversed: the bonus rises to 14."""
+    plan = on_plan(world)
+    fee = {
+        "kind": "per_outcome", "amount": "10", "bonus_amount": "2", "bonus_when": "good is yes",
+        "cap": "100",
+    }  # fmt: skip
+    contract(plan=plan, fee=fee, evidence=[{"name": "good", "kind": "yes_no"}], dispute_days=30)
+    keys = names("b", 9)
+    claim(*keys, at=at(2025, 10, 10), evidence={"good": True})
+    world.close(now=at(2025, 11, 4))
+    step("reverse", *keys[:2], now=at(2025, 11, 10))
+    world.close(now=at(2025, 12, 4))
+    october, november = world.statements()
+    assert world.lines(october)[1:] == [("Resolutions", 9, D(90)), ("Resolutions, bonus", 9, D(10))]
+    assert world.lines(november)[1:] == [
+        ("Resolutions, reversed", -2, D(-20)),
+        ("Resolutions, bonus, after reversals", -2, D(4)),
+    ]
+    proven()
+
+
 def test_a_holdback_is_released_later_and_comes_to_the_whole_fee(world: World) -> None:
     """20% of 12 outcomes at 10 is held back for 60 days; two are reversed, one after that."""
     plan = on_plan(world)
@@ -252,7 +274,7 @@ def test_the_report_of_a_month_says_what_became_of_its_outcomes(world: World, st
     client.force_login(staff("Support"))
     answer = client.get("/admin/billing/outcomerequest/report.csv?month=2025-10")
     assert answer.content.decode().splitlines()[1] == (
-        "support,acme,5,2,1,1,1,0,50.0,1.0,20.00,10.00,20.00,USD"
+        "support,acme,5,2,1,1,1,0,50.0,1.0,20.00,10.00,20.00,USD,0,0,0,,,,,0,,,,"
     )
     text = client.get("/admin/billing/outcomerequest/report/?month=2025-10").content.decode()
     assert "50.0%" in text

@@ -21,7 +21,7 @@ from plans.words import money
 from usage.models import Outcome, OutcomeState, StepVia
 from usage.operations.outcome_steps import Actor, take_step
 from usage.outcome_amounts import amounts
-from usage.outcome_queries import UnknownOutcome, outcome_page, who_took
+from usage.outcome_queries import UnknownOutcome, outcome_page, plain_value, who_took
 from usage.outcome_states import MOVES, Action
 
 _REVIEW: Final = "usage.review_outcome"
@@ -60,7 +60,7 @@ class OutcomeAdmin(HouseAdmin):
     fields = (
         "steps_offered", "where", "amount", "contract", "version", "customer", "workspace",
         "happened_at", "claimed_at", "recorded_at", "verify_by", "dispute_by", "release_at",
-        "released_at", "value", "has_bonus", "is_sampled", "job", "attempt", "evidence_shown",
+        "released_at", "value_shown", "has_bonus", "is_sampled", "job", "attempt", "evidence_shown",
         "log_shown",
     )  # fmt: skip
 
@@ -100,6 +100,11 @@ class OutcomeAdmin(HouseAdmin):
             ),
             *super().get_urls(),
         ]
+
+    @display(description="Value")
+    def value_shown(self, outcome: Outcome) -> str:
+        """Return the value, where the claim has one."""
+        return plain_value(outcome.value) if outcome.value else "—"
 
     @display(
         description="State",

@@ -81,6 +81,9 @@ class Outcome(models.Model):
                 fields=["id"], name="outcomes_disputed", condition=models.Q(state="disputed")
             ),
             models.Index(fields=["customer", "happened_at"], name="outcomes_of_customer"),
+            models.Index(
+                fields=["customer", "job"], name="outcomes_of_job", condition=~models.Q(job="")
+            ),
         ]
 
     def __str__(self) -> str:

@@ -48,6 +48,8 @@ def _text(found: LineCount) -> Iterator[str]:
     yield f"Plan     {line.plan}, price {line.price_key}"
     if line.phase:
         yield f"Phase    {line.phase}"
+    if line.is_of_contract:
+        yield "Price    of an outcome contract, beside the plan's"
     if line.is_agreed:
         yield "Price    agreed with the customer"
     if line.meter is not None:

@@ -4,6 +4,7 @@ Pure: outcomes go through random lives between random closings of months; each s
 by the real build, with the earlier months read again as late usage has them.
 """
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal as D
 
@@ -28,6 +29,12 @@ FEES = (
                                                       {"unit": "6", "flat": "1"}]},
     {"kind": "tiered_value", "tiers": [{"up_to": "100", "percent": "20"}, {"percent": "10.01"}]},
     {"kind": "per_outcome", "amount": "0.10", "bonus_amount": "0.05", "bonus_when": "good is yes"},
+    {"kind": "per_outcome", "amount": "0.333", "bonus_amount": "0.205", "bonus_when": "good is yes",
+     "cap": "1.505", "floor": "0.4"},
+    {"kind": "percent", "percent": "33.333", "risk_premium_percent": "15", "bonus_amount": "7.775",
+     "bonus_when": "good is yes", "cap": "70", "floor": "9.99"},
+    {"kind": "tiered_count", "volume": True, "tiers": [{"up_to": "2", "unit": "8"}, {"unit": "3"}],
+     "bonus_amount": "4.5", "bonus_when": "good is yes", "cap": "20"},
 )  # fmt: skip
 EVIDENCE = [{"name": "good", "kind": "yes_no"}]
 MONTHS = 3
@@ -121,6 +128,7 @@ class Book:
         return draft
 
     def owed(self, at):
+        """Fee and bonus by themselves, each rounded, kept together between floor and cap."""
         total = D(0)
         for price in self.prices.values():
             measure = price.meter.split(".")[1]
@@ -133,8 +141,17 @@ class Book:
                 D(0),
             )
             usage = rating.Usage(cells=(rating.Cell(("verified",), quantity),))
-            total += sum((line.amount for line in rating.rate(price, usage, currency="USD")), D(0))
-        return total
+            unbounded = replace(price, maximum=None, minimum=None)
+            lines = rating.rate(unbounded, usage, currency="USD")
+            total += sum((line.amount for line in lines), D(0))
+        fee = self.terms.fee
+        if fee.cap is not None:
+            total = min(total, rating.round_money(fee.cap, currency="USD"))
+        return (
+            total
+            if fee.floor is None
+            else max(total, rating.round_money(fee.floor, currency="USD"))
+        )
 
 
 @given(lives(), st.sampled_from(FEES))
@@ -152,7 +169,7 @@ def test_the_statements_come_to_the_terms_applied_to_what_counts(given_lives, fe
         draft = book.close(at)
         total += draft.total
         signs = [line.amount for line in draft.lines if line.description.endswith(", reversed")]
-        assert all(amount < 0 or fee.get("volume") for amount in signs)
+        assert all(amount < 0 for amount in signs)
     extra = sum((book.owed(at) for at in range(MONTHS, MONTHS + 2)), D(0))
     assert total == sum((book.owed(at) for at in range(MONTHS)), D(0)) + extra
 
