@@ -6,7 +6,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from billing.models import CreditGrant, LedgerAccount, LedgerTransaction
+from billing.models import CreditGrant, CreditRequest, LedgerAccount, LedgerTransaction
 from plans.models.fields import validate_key
 
 _GRANTED = (
@@ -90,6 +90,18 @@ class GrantSerializer(serializers.Serializer[Any]):
     needs_payment = serializers.BooleanField()
     paid_at = serializers.DateTimeField(allow_null=True)
     note = serializers.CharField()
+
+
+class GrantRequestSerializer(serializers.Serializer[Any]):
+    """Credit that a person is to approve before it is granted."""
+
+    key = serializers.CharField(help_text="The Idempotency-Key; the grant will have it.")
+    pool = serializers.CharField(source="pool.key")
+    unit = serializers.CharField(source="pool.unit_id")
+    amount = UnitsField()
+    status = serializers.ChoiceField(CreditRequest.Status.choices)
+    requested_at = serializers.DateTimeField()
+    note = serializers.CharField(source="reason")
 
 
 class GrantListSerializer(serializers.Serializer[Any]):

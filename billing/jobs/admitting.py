@@ -273,10 +273,8 @@ def _admitted(
     )
     if moved_to:
         body["upgraded_to"] = moved_to
-    if dry_run:
-        return Answer({**body, "id": None}, is_new=True)
     job.key, job.request_digest = key, digest
-    if not _write(
+    if not dry_run and not _write(
         job, account, weighed.priced, weighed.pending, weighed.hours, request=request, body=body
     ):
         return _known(_read(request, key=key, now=now, lock=True), digest=digest)
@@ -288,7 +286,7 @@ def _admitted(
         workspace_id=account.workspace_id,
         now=now,
     )
-    return Answer(body, is_new=True)
+    return Answer({**body, "id": None} if dry_run else body, is_new=True)
 
 
 def _credit_needed(before: Priced, after: Priced) -> Mapping[str, Decimal]:

@@ -131,7 +131,8 @@ CROSS JOIN LATERAL (
     SELECT x.grant_id, x.position, least(x.amount, d.amount - d.returned - x.before) AS net
     FROM (SELECT s.grant_id, s.position, s.amount,
                  sum(s.amount) OVER (ORDER BY s.position) - s.amount AS before
-          FROM billing_holdslice s WHERE s.hold_id = d.hold_id) AS x
+          FROM unnest(h.grant_ids, h.pinned)
+               WITH ORDINALITY AS s(grant_id, amount, position)) AS x
     WHERE x.before < d.amount - d.returned) AS s
 JOIN billing_creditgrant g ON g.id = s.grant_id
 LEFT JOIN billing_creditpurchase b ON b.grant_id = g.id

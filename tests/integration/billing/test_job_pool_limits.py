@@ -46,6 +46,10 @@ def test_a_job_beyond_the_limit_of_its_workspace_is_refused(service, pool):
     assert (hold.amount, hold.workspace) == (D(400), lab)
     before = Spend.objects.values().get()
 
+    assert service.ask(subject="lab", input_size=1000, dry_run=True)[1]["code"] == (
+        "workspace_limit_reached"
+    )
+    assert service.ask(subject="lab", input_size=200, dry_run=True)[0] == 200
     status, body = service.ask(subject="lab", input_size=1000)
 
     assert (status, body["code"]) == (402, "workspace_limit_reached")
