@@ -6,7 +6,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from billing.models import CreditGrant, CreditRequest, LedgerAccount, LedgerTransaction
+from billing.models import CreditGrant, LedgerAccount, LedgerTransaction
 from plans.models.fields import validate_key
 
 _GRANTED = (
@@ -99,7 +99,7 @@ class GrantRequestSerializer(serializers.Serializer[Any]):
     pool = serializers.CharField(source="pool.key")
     unit = serializers.CharField(source="pool.unit_id")
     amount = UnitsField()
-    status = serializers.ChoiceField(CreditRequest.Status.choices)
+    status = serializers.CharField(help_text="`requested`: it waits for a person.")
     requested_at = serializers.DateTimeField()
     note = serializers.CharField(source="reason")
 
