@@ -151,8 +151,7 @@ def credit_to_approve(request: HttpRequest) -> WorkQueue | None:
             Row(
                 title=f"{each.pool.customer.name}, {each.get_kind_display().lower()} of "
                 f"{Quantity(each.amount, each.pool.unit_id)}",
-                detail=f"{each.reason} Since {_day(each.requested_at)}, "
-                f"by {each.requested_by.get_username()}",
+                detail=f"{each.reason} Since {_day(each.requested_at)}, by {each.asker}",
                 link=_link("billing_creditrequest_change", pk=each.pk),
             )
             for each in shown

@@ -19,7 +19,7 @@ from billing.models import CreditRequest
 from plans.admin.action_forms import ConfirmForm
 from plans.admin.actions import ActionPage, already, answer, sent
 
-_PARTS = ("pool__customer", "pool__unit", "grant", "to_pool", "requested_by")
+_PARTS = ("pool__customer", "pool__unit", "grant", "to_pool", "requested_by", "requested_key")
 
 _EFFECTS = {
     "Approve": "It is done at once, as it was asked for.",
@@ -37,17 +37,17 @@ class DeclineForm(forms.Form):
 class CreditRequestAdmin(ReadOnlyAdmin):
     """What was asked for, by whom and why, and who decided."""
 
-    list_display = ("customer_name", "kind", "moved", "reason", "requested_by", "status")
+    list_display = ("customer_name", "kind", "moved", "reason", "asked_by", "status")
     list_display_links = ("customer_name",)
     list_filter = ("status", "kind")
     search_fields = ("pool__customer__name", "pool__customer__key", "key", "reason")
     ordering = ("-id",)
     fields = (
         ("customer_name", "kind", "moved"), ("pool", "grant", "to_pool"), ("key", "reason"),
-        ("requested_by", "requested_at"), ("status", "approved_by", "declined_by", "decided_at"),
+        ("asked_by", "requested_at"), ("status", "approved_by", "declined_by", "decided_at"),
         "answer",
     )  # fmt: skip
-    readonly_fields = ("customer_name", "moved")
+    readonly_fields = ("customer_name", "moved", "asked_by")
     actions_detail = ("approve", "decline")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[CreditRequest]:
@@ -68,6 +68,11 @@ class CreditRequestAdmin(ReadOnlyAdmin):
     def moved(self, request: CreditRequest) -> str:
         """Return the amount in its unit."""
         return in_unit(request.amount, request.pool.unit)
+
+    @display(description="Requested by", ordering="requested_by__username")
+    def asked_by(self, request: CreditRequest) -> str:
+        """Name the person or the service."""
+        return request.asker
 
     @action(
         description="Approve", url_path="approve", permissions=["approve"],
@@ -111,7 +116,7 @@ class CreditRequestAdmin(ReadOnlyAdmin):
             button=button,
             form=form(sent(request)),
             effects=(
-                f"{wanted.requested_by.get_username()} asked for it: {wanted.reason}",
+                f"{wanted.asker} asked for it: {wanted.reason}",
                 _EFFECTS[button],
             ),
             run=run,

@@ -15,6 +15,7 @@ from billing.api.credit_serializers import (
     BalanceQuery,
     BalanceSerializer,
     GrantListSerializer,
+    GrantRequestSerializer,
     GrantSerializer,
     GrantsQuery,
     IdempotencyHeader,
@@ -22,7 +23,8 @@ from billing.api.credit_serializers import (
     JournalSerializer,
     NewGrantSerializer,
 )
-from billing.credits.granting import grant_credit
+from billing.credits.requests import grant_or_ask
+from billing.models import CreditRequest
 from billing.queries.credit import (
     balances_of,
     customer_of,
@@ -94,7 +96,9 @@ class GrantsView(APIView):
         operation_id="grant_credit",
         summary="Grant credit",
         description="Once for its Idempotency-Key, which becomes the grant's key: sent again it "
-        "answers with the grant that there is. Needs the scope `credit`.",
+        "answers with the grant that there is. Above the amount that finance has set for the unit "
+        "it answers 202 with a request, which a person approves or declines; sent again after that "
+        "it answers with the grant, or 409. Needs the scope `credit`.",
         parameters=[
             OpenApiParameter(
                 "Idempotency-Key", str, OpenApiParameter.HEADER, required=True,
@@ -104,24 +108,40 @@ class GrantsView(APIView):
         request=NewGrantSerializer,
         responses={
             201: GrantSerializer,
+            202: GrantRequestSerializer,
             **REFUSALS,
             **_UNKNOWN,
-            409: OpenApiResponse(PROBLEM, "`grant_key_taken`: another grant has the key."),
+            409: OpenApiResponse(
+                PROBLEM,
+                "`grant_key_taken`, `request_key_taken`: something else has the key. "
+                "`request_declined`: a person declined it.",
+            ),
             422: OpenApiResponse(PROBLEM, "`invalid`, `credit_invalid`"),
         },
     )  # fmt: skip
     def post(self, request: Request, key: str) -> Response:
-        """Add credit to a pool, and return the grant."""
+        """Add credit to a pool, and return the grant, or the request that waits."""
         now = timezone.now()
         header = IdempotencyHeader(data={"key": request.headers.get("Idempotency-Key", "")})
         if not header.is_valid():
             raise ValidationError({"Idempotency-Key": header.errors["key"]})
         body = NewGrantSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        said: dict[str, Any] = {"effective_at": None, **body.validated_data}
-        pool = pool_of(customer=customer_of(key), key=said.pop("pool"))
-        grant = grant_credit(pool=pool, key=header.validated_data["key"], now=now, **said)
-        return Response(GrantSerializer(grant).data, status=201)
+        terms: dict[str, Any] = {"effective_at": None, **body.validated_data}
+        api_key = request.auth
+        assert api_key is not None, "the permission asked for its scope"
+        found = grant_or_ask(
+            pool=pool_of(customer=customer_of(key), key=terms.pop("pool")),
+            key=header.validated_data["key"],
+            amount=terms.pop("amount"),
+            reason=terms.pop("note"),
+            terms=terms,
+            now=now,
+            api_key_id=api_key.pk,
+        )
+        if isinstance(found, CreditRequest):
+            return Response(GrantRequestSerializer(found).data, status=202)
+        return Response(GrantSerializer(found).data, status=201)
 
 
 class JournalView(APIView):

@@ -92,6 +92,18 @@ class GrantSerializer(serializers.Serializer[Any]):
     note = serializers.CharField()
 
 
+class GrantRequestSerializer(serializers.Serializer[Any]):
+    """Credit that a person is to approve before it is granted."""
+
+    key = serializers.CharField(help_text="The Idempotency-Key; the grant will have it.")
+    pool = serializers.CharField(source="pool.key")
+    unit = serializers.CharField(source="pool.unit_id")
+    amount = UnitsField()
+    status = serializers.CharField(help_text="`requested`: it waits for a person.")
+    requested_at = serializers.DateTimeField()
+    note = serializers.CharField(source="reason")
+
+
 class GrantListSerializer(serializers.Serializer[Any]):
     """A page of grants."""
 

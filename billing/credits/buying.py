@@ -1,5 +1,6 @@
 """Sell packs of credit: by hand, by top-up, and as usage beyond an allowance needs them."""
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
@@ -233,7 +234,8 @@ def _bought_in(customer: Customer, price: rating.Price, *, within: Period) -> in
 def mark_paid(*, grant_id: int, paid_at: datetime, now: datetime) -> CreditGrant:
     """Let a grant that needs payment be used from when it was paid. Raises AlreadyPaid.
 
-    Nothing is posted: what the customer owes for the pack stands on a statement, and the money is
+    What it was rolled over from and into is paid with it: all of it is the same credit. Nothing
+    is posted: what the customer owes for the pack stands on a statement, and the money is
     posted as the payment of that statement.
     """
     pool = CreditPool.objects.get(grants=grant_id)
@@ -241,6 +243,20 @@ def mark_paid(*, grant_id: int, paid_at: datetime, now: datetime) -> CreditGrant
     grant = CreditGrant.objects.get(pk=grant_id)
     if not grant.needs_payment or grant.paid_at is not None:
         raise AlreadyPaid("The grant is paid already, or needs no payment.")
-    grant.paid_at = min(paid_at, now)
-    grant.save(update_fields=["paid_at"])
+    for each in (grant, *_same_credit(grant)):
+        each.paid_at = min(paid_at, now)
+        each.save(update_fields=["paid_at"])
     return grant
+
+
+def _same_credit(grant: CreditGrant) -> Iterator[CreditGrant]:
+    """Yield what a grant was rolled over from and into, as far as it waits for payment."""
+    waiting = CreditGrant.objects.filter(needs_payment=True, paid_at=None)
+    before = waiting.filter(rolled_into=grant).first()
+    while before is not None:
+        yield before
+        before = waiting.filter(rolled_into=before).first()
+    after = waiting.filter(rolled_from=grant).first()
+    while after is not None:
+        yield after
+        after = waiting.filter(rolled_from=after).first()

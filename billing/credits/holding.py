@@ -17,8 +17,17 @@ from billing.locks import lock_pool
 from billing.models import Hold
 from plans.errors import OperationError
 from plans.rating.money import minus
+from usage.prepared import first_row
 
 PAGE = 500
+
+# The types are said, so that a connection prepares each of these once, however large the numbers.
+_PLACE = """
+SELECT * FROM billing_place_hold(
+    %s::bigint, %s::text, %s::numeric, %s::timestamptz, %s::timestamptz, %s::text, %s::text)
+"""
+_SETTLE = "SELECT * FROM billing_settle_hold(%s::bigint, %s::numeric, %s::timestamptz)"
+_RELEASE = "SELECT billing_release_hold(%s::bigint, %s::timestamptz, %s::text)"
 
 
 class NotEnoughCredit(OperationError):
@@ -86,9 +95,9 @@ def place_hold(
 
 def _place(said: tuple[int, str, Decimal, datetime, datetime, str, str]) -> Held:
     _, key, amount, *_ = said
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT * FROM billing_place_hold(%s, %s, %s, %s, %s, %s, %s)", said)
-        hold_id, held, available = cursor.fetchone()
+    row = first_row(_PLACE, said)
+    assert row is not None, "the function answers with one row"
+    hold_id, held, available = row
     if hold_id is None:
         raise NotEnoughCredit(
             f"{amount} were asked for, and {_plain(available)} are available.",
@@ -105,9 +114,9 @@ def settle_hold(*, hold_id: int, amount: Decimal, now: datetime) -> Settled:
     What lies above the hold is taken from the pool as far as it has credit; the caller decides on
     what is ``short``. Settled again at the same amount, nothing happens. Raises HoldEnded.
     """
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT * FROM billing_settle_hold(%s, %s, %s)", [hold_id, amount, now])
-        status, asked, used = cursor.fetchone()
+    row = first_row(_SETTLE, (hold_id, amount, now))
+    assert row is not None, "the function answers with one row"
+    status, asked, used = row
     if status in (Hold.Status.VOIDED, Hold.Status.EXPIRED) or asked != amount:
         raise HoldEnded(f"The hold is {status} already, at {_plain(used)}.")
     return Settled(used, minus(amount, used))
@@ -158,9 +167,9 @@ def expire_holds(*, now: datetime, limit: int = PAGE) -> int:
 
 def _release(hold_id: int, *, status: str, now: datetime) -> str:
     """Release a hold that is pending; return what it was before."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT billing_release_hold(%s, %s, %s)", [hold_id, now, status])
-        return str(cursor.fetchone()[0])
+    row = first_row(_RELEASE, (hold_id, now, status))
+    assert row is not None, "the function answers with one row"
+    return str(row[0])
 
 
 def _plain(amount: Decimal) -> str:

@@ -1,7 +1,8 @@
-"""Grant, move and expire credit by hand: at once, or above a set amount after a second person.
+"""Grant, move and expire credit: at once, or above a set amount after a second person.
 
-``UnitOfAccount.approval_above`` is the amount. Each ``request_…`` returns None where it was done at
-once, and the request where it waits; asked again under its key, the same.
+``UnitOfAccount.approval_above`` is the amount, for people and for services alike. Each
+``request_…`` returns None where it was done at once, and the request where it waits; asked again
+under its key, the same.
 """
 
 from collections.abc import Mapping
@@ -25,12 +26,20 @@ class RequestKeyTaken(OperationError):
     """Something else was asked for under the key."""
 
     code = "request_key_taken"
+    http_status = 409
 
 
 class RequestDecided(OperationError):
     """The request was approved or declined before."""
 
     code = "request_decided"
+
+
+class RequestDeclined(OperationError):
+    """What was asked for under the key was declined."""
+
+    code = "request_declined"
+    http_status = 409
 
 
 class OwnRequest(OperationError):
@@ -47,18 +56,50 @@ def request_grant(
     terms: Mapping[str, Any],
     reason: str,
     now: datetime,
-    by_id: int,
+    by_id: int | None,
+    api_key_id: int | None = None,
 ) -> CreditRequest | None:
-    """Grant credit by hand; ``terms`` are source, expires_at, priority and cost of `grant_credit`.
+    """Grant credit for a person or a service; ``terms`` are the other arguments of `grant_credit`.
 
-    It takes effect when it is granted. Raises what `grant_credit` does, RequestKeyTaken.
+    Where they do not say otherwise it takes effect when it is granted. Raises what `grant_credit`
+    does, RequestKeyTaken.
     """
     return _ask(
         CreditRequest(
-            kind=_Kind.GRANT, pool=pool, key=key, amount=amount, terms=dict(terms), reason=reason,
-            requested_by_id=by_id, requested_at=now,
+            kind=_Kind.GRANT, pool=pool, key=key, amount=amount, terms=_as_text(terms),
+            reason=reason, requested_by_id=by_id, requested_key_id=api_key_id, requested_at=now,
         )
     )  # fmt: skip
+
+
+def grant_or_ask(
+    *,
+    pool: CreditPool,
+    key: str,
+    amount: Decimal,
+    terms: Mapping[str, Any],
+    reason: str,
+    now: datetime,
+    api_key_id: int,
+) -> CreditGrant | CreditRequest:
+    """Grant credit for a service, once for its key; above the set amount return what waits.
+
+    Sent again it answers the same, and once the request is approved with the grant. Raises what
+    `request_grant` does, RequestDeclined.
+    """
+    if CreditGrant.objects.filter(pool=pool, key=key).exists():
+        return grant_credit(pool=pool, key=key, amount=amount, note=reason, now=now, **terms)
+    waiting = request_grant(
+        pool=pool, key=key, amount=amount, terms=terms, reason=reason, now=now, by_id=None,
+        api_key_id=api_key_id,
+    )  # fmt: skip
+    if waiting is None:
+        return CreditGrant.objects.get(pool=pool, key=key)
+    if waiting.status == _Status.DECLINED:
+        raise RequestDeclined(
+            f"“{key}” was declined: {waiting.answer} Ask for something else under its own key."
+        )
+    return waiting
 
 
 def request_transfer(
@@ -139,11 +180,11 @@ def _stored(wanted: CreditRequest) -> CreditRequest:
         name: getattr(wanted, name)
         for name in (
             "grant_id", "to_pool_id", "amount", "terms", "reason", "requested_by_id",
-            "requested_at",
+            "requested_key_id", "requested_at",
         )
     }  # fmt: skip
     found, is_new = CreditRequest.objects.get_or_create(**under_key, defaults=values)
-    same = ("grant_id", "to_pool_id", "amount")
+    same = ("grant_id", "to_pool_id", "amount", "terms")
     if not is_new and any(getattr(found, name) != values[name] for name in same):
         raise RequestKeyTaken(
             f"Something else was asked for under “{wanted.key}”: give this a key of its own.",
@@ -158,14 +199,11 @@ def _decide(request: CreditRequest, **values: Any) -> None:
         raise RequestDecided("This was approved or declined already.")
 
 
-def _do(request: CreditRequest, *, now: datetime, by_id: int) -> None:
+def _do(request: CreditRequest, *, now: datetime, by_id: int | None) -> None:
     said: dict[str, Any] = {"key": request.key, "now": now, "by_id": by_id}
     if request.kind == _Kind.GRANT:
-        terms = _parsed(request.terms)
-        grant_credit(
-            pool=request.pool, amount=request.amount, effective_at=now, note=request.reason,
-            **terms, **said,
-        )  # fmt: skip
+        terms = {"effective_at": now, **_parsed(request.terms)}
+        grant_credit(pool=request.pool, amount=request.amount, note=request.reason, **terms, **said)
         return
     assert request.grant is not None
     if request.kind == _Kind.TRANSFER:
@@ -178,11 +216,23 @@ def _do(request: CreditRequest, *, now: datetime, by_id: int) -> None:
     expire_early(grant=request.grant, reason=request.reason, **said)
 
 
-def _parsed(terms: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a grant's terms as values; those that were stored are text."""
-    expires = terms.get("expires_at")
+def _as_text(terms: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a grant's terms as they are stored: times and amounts are text."""
     return {
-        **terms,
-        "cost": Decimal(terms.get("cost") or 0),
-        "expires_at": parse_datetime(expires) if isinstance(expires, str) else expires,
+        name: value.isoformat()
+        if isinstance(value, datetime)
+        else str(value)
+        if isinstance(value, Decimal)
+        else value
+        for name, value in terms.items()
     }
+
+
+def _parsed(terms: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a grant's terms, which are stored as text, as values."""
+    times = {
+        name: terms[name] and parse_datetime(terms[name])
+        for name in ("effective_at", "expires_at")
+        if name in terms
+    }
+    return {**terms, **times, "cost": Decimal(terms.get("cost") or 0)}

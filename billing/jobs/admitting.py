@@ -218,23 +218,19 @@ def _decide(account: Account, asked: _Asked, *, now: datetime, dry_run: bool) ->
     if moved_to:
         body["upgraded_to"] = moved_to
     if dry_run:
+        _pin(job, account, asked, weighed, now=now)
         transaction.set_rollback(True)
         return Answer({**body, "id": None}, is_new=True)
-    return _keep(job, account, asked, weighed, body=body, now=now)
-
-
-def _keep(
-    job: Job,
-    account: Account,
-    asked: _Asked,
-    weighed: "_Weighed",
-    *,
-    body: dict[str, Any],
-    now: datetime,
-) -> Answer:
     if not _stored(job, account, weighed, body, as_read=False):
-        account = _read(asked.request, key=asked.key, now=now, lock=True)
+        account = _read(request, key=key, now=now, lock=True)
         return _known(account, digest=asked.digest)
+    _pin(job, account, asked, weighed, now=now)
+    return Answer(body, is_new=True)
+
+
+def _pin(
+    job: Job, account: Account, asked: _Asked, weighed: "_Weighed", *, now: datetime
+) -> None:
     hold_credit(
         customer_id=account.customer_id,
         amounts=weighed.credit,
@@ -243,7 +239,6 @@ def _keep(
         workspace_id=account.workspace_id,
         now=now,
     )
-    return Answer(body, is_new=True)
 
 
 def _stored(

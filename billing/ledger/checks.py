@@ -15,7 +15,17 @@ class Fault(NamedTuple):
 
 def check_ledger() -> Iterator[Fault]:
     """Yield everything that is wrong with the ledger, in one query for each rule."""
-    for query in (_UNBALANCED, _BALANCES, _STATEMENTS, _GRANTS, _HELD, _HOLDS, _DRAWS, _PACKS):
+    for query in (
+        _UNBALANCED,
+        _BALANCES,
+        _STATEMENTS,
+        _GRANTS,
+        _HELD,
+        _PINNED,
+        _HOLDS,
+        _DRAWS,
+        _PACKS,
+    ):
         with connection.cursor() as cursor:
             cursor.execute(query)
             for row in cursor.fetchall():
@@ -78,9 +88,23 @@ FROM billing_creditgrant g
 JOIN billing_creditpool p ON p.id = g.pool_id
 JOIN plans_customer c ON c.id = p.customer_id
 LEFT JOIN (SELECT s.grant_id, sum(s.amount) AS amount
-           FROM billing_holdslice s JOIN billing_hold h ON h.id = s.hold_id
+           FROM billing_hold h, unnest(h.grant_ids, h.pinned) AS s(grant_id, amount)
            WHERE h.status = 'pending' GROUP BY s.grant_id) AS h ON h.grant_id = g.id
 WHERE g.held <> coalesce(h.amount, 0) ORDER BY g.id
+"""
+
+_PINNED = """
+SELECT c.key || ', ' || p.key || ', ' || h.key,
+       'holds ' || trim_scale(h.amount) || ', grants of its pool are pinned for '
+       || trim_scale(coalesce(s.amount, 0))
+FROM billing_hold h
+JOIN billing_creditpool p ON p.id = h.pool_id
+JOIN plans_customer c ON c.id = p.customer_id
+LEFT JOIN LATERAL (
+    SELECT sum(s.amount) AS amount
+    FROM unnest(h.grant_ids, h.pinned) AS s(grant_id, amount)
+    JOIN billing_creditgrant g ON g.id = s.grant_id AND g.pool_id = h.pool_id) AS s ON true
+WHERE h.amount IS DISTINCT FROM s.amount ORDER BY h.id
 """
 
 _HOLDS = """

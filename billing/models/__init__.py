@@ -1,6 +1,6 @@
 from billing.models.alerts import BudgetAlert, SpendDay
 from billing.models.credit_use import CreditDraw, CreditPurchase, CreditSweep
-from billing.models.credits import CreditGrant, CreditPool, Hold, HoldSlice
+from billing.models.credits import CreditGrant, CreditPool, Hold
 from billing.models.dry_runs import DryRun, DryRunResult
 from billing.models.ledger import LedgerAccount, LedgerEntry, LedgerTransaction, UnitOfAccount
 from billing.models.outcomes import OutcomeRequest
@@ -28,7 +28,6 @@ __all__ = [
     "DryRunResult",
     "EventType",
     "Hold",
-    "HoldSlice",
     "LedgerAccount",
     "LedgerEntry",
     "LedgerTransaction",

@@ -158,8 +158,9 @@ class CreditGrant(models.Model):
 class Hold(models.Model):
     """A reservation in a pool: pending until it is posted at the true amount, voided, or expires.
 
-    Its slices say which grants it pins, of those that may be used for its meter and job class.
-    ``used`` is what was used of them in the end, and ``asked`` what it was to be settled at.
+    It pins ``pinned`` of each grant in ``grant_ids``, in the order of use, of those that may be
+    used for its meter and job class: its slices. ``used`` is what was used of them in the end,
+    and ``asked`` what it was to be settled at.
     """
 
     class Status(models.TextChoices):
@@ -173,6 +174,8 @@ class Hold(models.Model):
     )
     key = models.CharField(max_length=200)
     amount = amount_field()
+    grant_ids = ArrayField(models.BigIntegerField(), default=list)
+    pinned = ArrayField(amount_field(), default=list)
     used = amount_field(default=Decimal(0))
     asked = amount_field(null=True)
     meter = models.CharField(max_length=100, blank=True, default="")
@@ -213,23 +216,3 @@ class Hold(models.Model):
 
     def __str__(self) -> str:
         return self.key
-
-
-class HoldSlice(models.Model):
-    """What a hold pins of one grant, in the order of use."""
-
-    hold = models.ForeignKey(Hold, on_delete=models.PROTECT, db_index=False, related_name="slices")
-    position = models.PositiveSmallIntegerField()
-    grant = models.ForeignKey(
-        CreditGrant, on_delete=models.PROTECT, db_index=False, related_name="slices"
-    )
-    amount = amount_field()
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["hold", "position"], name="one_slice_per_position"),
-            models.CheckConstraint(condition=models.Q(amount__gt=0), name="slice_positive"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.amount} of grant {self.grant_id}"

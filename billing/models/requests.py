@@ -5,13 +5,15 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 
 from billing.models.credits import CreditGrant, CreditPool, amount_field
+from usage.models import ApiKey
 
 
 class CreditRequest(models.Model):
     """A grant, an expiry or a transfer above what one person may do alone.
 
-    ``terms`` holds the rest of what the operation takes. ``approved_by`` and ``declined_by`` say
-    who decided; nobody approves what they asked for.
+    A person asks for it, or a service by its API key. ``terms`` holds the rest of what the
+    operation takes. ``approved_by`` and ``declined_by`` say who decided; nobody approves what they
+    asked for.
     """
 
     class Kind(models.TextChoices):
@@ -34,7 +36,14 @@ class CreditRequest(models.Model):
     reason = models.TextField()
     status = models.CharField(max_length=9, choices=Status.choices, default=Status.REQUESTED)
     requested_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
+    )
+    requested_key = models.ForeignKey(
+        ApiKey,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="+",
+        help_text="The service that asked for it, where no person did.",
     )
     requested_at = models.DateTimeField()
     approved_by = models.ForeignKey(
@@ -52,6 +61,11 @@ class CreditRequest(models.Model):
             models.UniqueConstraint(fields=["pool", "kind", "key"], name="one_request_per_key"),
             models.CheckConstraint(
                 condition=models.Q(amount__gt=0), name="credit_request_of_something"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(requested_by=None, requested_key__isnull=False)
+                | models.Q(requested_by__isnull=False, requested_key=None),
+                name="credit_request_of_one",
             ),
             models.CheckConstraint(
                 condition=models.Q(approved_by=None)
@@ -88,3 +102,9 @@ class CreditRequest(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+    @property
+    def asker(self) -> str:
+        """Name who asked: a person's user name, or the service with its key's prefix."""
+        by = self.requested_by
+        return by.get_username() if by is not None else str(self.requested_key)

@@ -81,7 +81,7 @@ def statements_in_review(*, limit: int = ROWS_MAX) -> Queue:
 def credit_requests_waiting() -> "QuerySet[CreditRequest]":
     """Return the credit requests that nobody has decided on, the oldest first."""
     waiting = CreditRequest.objects.filter(status=CreditRequest.Status.REQUESTED)
-    parts = ("pool__customer", "requested_by")
+    parts = ("pool__customer", "requested_by", "requested_key")
     return waiting.select_related(*parts).order_by("requested_at", "pk")
 
 

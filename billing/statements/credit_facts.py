@@ -80,7 +80,8 @@ _SPANS = """unnest(%(refs)s::bigint[], %(customers)s::bigint[], %(starts)s::time
     %(ends)s::timestamptz[]) AS w(ref, customer_id, start, "end")"""
 
 _USABLE = f"""
-SELECT w.ref, p.id, m.meter, g.id, {_NAME}, trim_scale(u.free)
+SELECT w.ref, p.id, m.meter, g.id, {_NAME}, trim_scale(u.free), dense_rank() OVER (
+           PARTITION BY w.ref ORDER BY g.priority, g.expires_at NULLS LAST, g.cost > 0, g.id)
 FROM unnest(%(refs)s::bigint[], %(customers)s::bigint[], %(instants)s::timestamptz[])
      AS w(ref, customer_id, at)
 JOIN billing_creditpool p ON p.customer_id = w.customer_id
@@ -104,9 +105,9 @@ def _usable(
         "instants": [last_instant(span.end, until=until) for span in spans],
     }
     grants: dict[int, dict[tuple[int, str], list[Free]]] = {}
-    for ref, pool, meter, grant, name, amount in _rows(_USABLE, values):
+    for ref, pool, meter, grant, name, amount, order in _rows(_USABLE, values):
         by_scope = grants.setdefault(ref, {})
-        free = Free(grant, _SOURCES.get(name, name), amount)
+        free = Free(grant, _SOURCES.get(name, name), amount, order)
         by_scope.setdefault((pool, meter), []).append(free)
     return {
         ref: tuple(Usable(pool, meter, tuple(free)) for (pool, meter), free in by_scope.items())
@@ -131,7 +132,8 @@ CROSS JOIN LATERAL (
     SELECT x.grant_id, x.position, least(x.amount, d.amount - d.returned - x.before) AS net
     FROM (SELECT s.grant_id, s.position, s.amount,
                  sum(s.amount) OVER (ORDER BY s.position) - s.amount AS before
-          FROM billing_holdslice s WHERE s.hold_id = d.hold_id) AS x
+          FROM unnest(h.grant_ids, h.pinned)
+               WITH ORDINALITY AS s(grant_id, amount, position)) AS x
     WHERE x.before < d.amount - d.returned) AS s
 JOIN billing_creditgrant g ON g.id = s.grant_id
 LEFT JOIN billing_creditpurchase b ON b.grant_id = g.id

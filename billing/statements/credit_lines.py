@@ -20,6 +20,7 @@ from billing.statements.credit_values import (
     CreditPart,
     CreditUse,
     Drawn,
+    Free,
     Pool,
     Purchase,
 )
@@ -101,13 +102,15 @@ class Purse:
         return found
 
     def pay(self, need: Decimal, *, charge: Charge, pools: Sequence[Pool]) -> Paid:
-        """Pay a charge: with what was drawn for it before, then from the pools in their order."""
+        """Pay a charge: with what was drawn for it before, then from the grants in their order.
+
+        The order is one for all pools.
+        """
         uses = list(self._keep(need, charge=charge, pools={pool.id for pool in pools}))
         need -= sum((use.amount for use in uses), _ZERO)
-        for pool in pools:
-            for use in self._take(need, charge=charge, pool=pool):
-                need -= use.amount
-                uses.append(use)
+        for use in self._take(need, charge=charge, pools=pools):
+            need -= use.amount
+            uses.append(use)
         return Paid(tuple(uses), need)
 
     def returned(self) -> Iterator[CreditUse]:
@@ -126,11 +129,17 @@ class Purse:
             need -= amount
             yield _kept(drawn, amount=amount, of=amount)
 
-    def _take(self, need: Decimal, *, charge: Charge, pool: Pool) -> Iterator[CreditUse]:
-        grants = self._usable.get((pool.id, charge.meter or ""))
-        if grants is None:
-            grants = self._usable.get((pool.id, ""), ())
-        for free in grants:
+    def _usable_by(self, charge: Charge, *, pools: Sequence[Pool]) -> list[tuple[Pool, Free]]:
+        found = []
+        for pool in pools:
+            grants = self._usable.get((pool.id, charge.meter or ""))
+            if grants is None:
+                grants = self._usable.get((pool.id, ""), ())
+            found += [(pool, free) for free in grants]
+        return sorted(found, key=lambda each: each[1].order)
+
+    def _take(self, need: Decimal, *, charge: Charge, pools: Sequence[Pool]) -> Iterator[CreditUse]:
+        for pool, free in self._usable_by(charge, pools=pools):
             amount = min(need, self._left[free.grant])
             if amount <= 0:
                 continue

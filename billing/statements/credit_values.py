@@ -16,11 +16,16 @@ class Pool(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Free(msgspec.Struct, frozen=True, array_like=True):
-    """What is free of a grant, and the name by which people know it."""
+    """What is free of a grant, and the name by which people know it.
+
+    ``order`` is its place in the order of use among all grants of the customer, whichever pool
+    they lie in. Facts from before it was kept have 0: there, pools pay one after the other.
+    """
 
     grant: int
     name: str
     amount: Decimal
+    order: int = 0
 
 
 class Usable(msgspec.Struct, frozen=True, array_like=True):

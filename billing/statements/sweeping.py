@@ -4,7 +4,7 @@ A statement draws what is left when it is finalised; what a sweep drew before is
 sweep draws more and never gives back. Before credit expires, what was used in time is drawn of it.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 
@@ -17,6 +17,7 @@ from billing.statements.drawing import Drawing, draw_uses
 from billing.statements.facts import Loaded, Period, load_facts
 from billing.statements.packs import with_packs
 from plans import rating
+from plans.clock import clocks_of
 from plans.overrides import TermsBook
 from usage.queries import Span, touched_since
 
@@ -27,9 +28,10 @@ _INSTANT = timedelta(microseconds=1)
 def sweep_credit(*, now: datetime, limit: int = PAGE, after: int = 0) -> int | None:
     """Draw for a page of the customers that have a pool and new usage.
 
-    Return the id of the last customer that was looked at; None where there are no more.
+    A test customer stands at its own clock, what happens at that very instant with it. Return the
+    id of the last customer that was looked at; None where there are no more.
     """
-    periods = _running(at=now, customer_ids=None, after=after, limit=limit)
+    periods = _running(at=now, customer_ids=None, after=after, limit=limit, by_clock=True)
     if not periods:
         return None
     swept = _swept([period.customer_id for period in periods])
@@ -38,8 +40,20 @@ def sweep_credit(*, now: datetime, limit: int = PAGE, after: int = 0) -> int | N
         for p in periods
     ]
     touched = touched_since(spans)
-    draw_usage([period for period in periods if period.id in touched], until=now, now=now)
+    clocks = clocks_of([period.customer_id for period in periods])
+    for at, group in _by_time(periods, clocks=clocks, now=now).items():
+        draw_usage([period for period in group if period.id in touched], until=at, now=at)
     return periods[-1].customer_id
+
+
+def _by_time(
+    periods: Sequence[Period], *, clocks: Mapping[int, datetime], now: datetime
+) -> dict[datetime, list[Period]]:
+    found: dict[datetime, list[Period]] = {}
+    for period in periods:
+        clock = clocks.get(period.customer_id)
+        found.setdefault(clock + _INSTANT if clock else now, []).append(period)
+    return found
 
 
 def draw_before(*, customer_ids: Collection[int], until: datetime, now: datetime) -> int:
@@ -97,31 +111,42 @@ def _draw_period(
 _RUNNING = """
 SELECT c.id, c.key, c.currency, c.time_zone, s.anchor_date,
        (SELECT max(b.period_end) FROM billing_statement b
-        WHERE b.customer_id = c.id AND b.period_end <= %(at)s)
+        WHERE b.customer_id = c.id AND b.period_end <= n.at), n.at
 FROM plans_customer c
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN %(by_clock)s THEN coalesce(c.clock_at, %(at)s) ELSE %(at)s END AS at) n
 JOIN LATERAL (SELECT s.anchor_date FROM plans_subscription s
-              WHERE s.customer_id = c.id AND s.starts_at <= %(at)s
-                AND (s.ends_at IS NULL OR s.ends_at > %(at)s)
+              WHERE s.customer_id = c.id AND s.starts_at <= n.at
+                AND (s.ends_at IS NULL OR s.ends_at > n.at)
               ORDER BY s.starts_at LIMIT 1) AS s ON true
 WHERE c.id > %(after)s AND (%(ids)s::bigint[] IS NULL OR c.id = ANY(%(ids)s))
   AND EXISTS (SELECT FROM billing_creditpool p WHERE p.customer_id = c.id)
   AND NOT EXISTS (SELECT FROM billing_statement b WHERE b.customer_id = c.id
-                  AND b.status = 'finalised' AND b.period_end > %(at)s)
+                  AND b.status = 'finalised' AND b.period_end > n.at)
 ORDER BY c.id LIMIT %(limit)s
 """
 
 
 def _running(
-    *, at: datetime, customer_ids: Collection[int] | None, after: int, limit: int
+    *,
+    at: datetime,
+    customer_ids: Collection[int] | None,
+    after: int,
+    limit: int,
+    by_clock: bool = False,
 ) -> list[Period]:
-    """Return the periods that hold an instant; each customer's id is its reference."""
+    """Return the periods that hold an instant; each customer's id is its reference.
+
+    ``by_clock`` takes the instant at which a test customer's clock stands in its place.
+    """
     ids = None if customer_ids is None else list(customer_ids)
+    values = {"at": at, "ids": ids, "after": after, "limit": limit, "by_clock": by_clock}
     with connection.cursor() as cursor:
-        cursor.execute(_RUNNING, {"at": at, "ids": ids, "after": after, "limit": limit})
+        cursor.execute(_RUNNING, values)
         rows = cursor.fetchall()
     found = []
-    for customer_id, key, currency, zone, anchor, billed_until in rows:
-        span = rating.billing_period(anchor=anchor, zone=zone, at=at)
+    for customer_id, key, currency, zone, anchor, billed_until, instant in rows:
+        span = rating.billing_period(anchor=anchor, zone=zone, at=instant)
         start = max(span.start, billed_until) if billed_until else span.start
         found.append(Period(customer_id, customer_id, key, currency, zone, start, span.end))
     return found

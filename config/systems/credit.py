@@ -7,7 +7,7 @@ from typing import NamedTuple
 from django.db.models import F, Sum
 
 from billing.credits.buying import buy_pack
-from billing.models import CreditDraw, CreditGrant, HoldSlice, Statement
+from billing.models import CreditDraw, CreditGrant, Hold, Statement
 from plans.catalogue.systems import ExpectedStatement, System
 from plans.models import Customer
 
@@ -48,10 +48,10 @@ def _left(statement: Statement) -> dict[str, Decimal]:
         pool__customer=statement.customer_id, purchase__bought_at__lt=statement.period_end
     )
     for grant in bought.select_related("purchase"):
-        drawn = HoldSlice.objects.filter(
-            grant=grant, hold__draw__period_start__lt=statement.period_end
+        drawn = Hold.objects.filter(
+            grant_ids__contains=[grant.pk], draw__period_start__lt=statement.period_end
         )
-        used = drawn.aggregate(found=Sum("amount"))["found"] or Decimal(0)
+        used = sum((held.pinned[held.grant_ids.index(grant.pk)] for held in drawn), Decimal(0))
         key = grant.purchase.pack_key
         left[key] = left.get(key, Decimal(0)) + grant.amount - used
     return left

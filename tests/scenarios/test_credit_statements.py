@@ -89,8 +89,8 @@ def plan_with(world, *, prices, rows=()):
     return plan
 
 
-def subscribed(world, plan):
-    customer = world.customer(grace_hours=48)
+def subscribed(world, plan, **said):
+    customer = world.customer(grace_hours=48, **said)
     world.subscribe(customer, plan, starts_at=SEPTEMBER)
     return customer
 
@@ -119,8 +119,9 @@ def test_s03_packs_are_bought_and_usage_draws_on_them(world):
     assert remaining(customer) == [D(750), D(0)]
     draw = CreditDraw.objects.get()
     assert (draw.price_key, draw.amount, draw.statement) == ("usage", D(10250), statement)
-    slices = draw.hold.slices.order_by("position").values_list("grant__purchase__name", "amount")
-    assert list(slices) == [("credit pack 1,000", D(1000)), ("credit pack 10,000", D(9250))]
+    names = [CreditGrant.objects.get(pk=pk).purchase.name for pk in draw.hold.grant_ids]
+    assert names == ["credit pack 1,000", "credit pack 10,000"]
+    assert draw.hold.pinned == [D(1000), D(9250)]
     used = explained_line(statement=statement, position=3)
     assert used.words == (
         "6,950,000 tokens: 1,200,000 at 5 per 1,000 + 3,000,000 at 0.5 per 1,000"
@@ -292,6 +293,39 @@ def test_sweeps_draw_as_usage_comes_and_the_statement_draws_only_the_rest(world)
     assert list(drawn) == [(D(200), None), (D(100), None), (D(61), statement.pk)]
     assert remaining(customer) == [D(639)]
     proven()
+
+
+def test_money_is_used_in_one_order_over_all_pools(world):
+    jobs = world.meter("jobs")
+    plan = world.plan(prices=({"key": "jobs", "model": "per_unit", "meter": jobs, "amount": D(2)},))
+    customer = subscribed(world, plan)
+    first = money_pool(customer, key="never", amount=D(40)).pool
+    second = open_pool(customer=customer, key="gifts", name="Gifts", unit=first.unit)
+    grant_credit(
+        pool=second, key="soon", source="promotion", amount=D(5), effective_at=SEPTEMBER,
+        expires_at=NOVEMBER, now=SEPTEMBER,
+    )  # fmt: skip
+    world.use("acme", "jobs", time=at(2026, 9, 5), times=4)
+    world.close(now=CLOSED)
+    [statement] = world.statements()
+    assert world.lines(statement)[1:] == [
+        ("Paid from Prepaid", D(1), D(-3)), ("Paid from Gifts", D(1), D(-5)),
+    ]  # fmt: skip
+    assert remaining(customer) == [D(37), D(0)]
+    proven()
+
+
+def test_a_test_customer_is_swept_at_its_own_clock(world):
+    clock = at(2026, 9, 11)
+    customer = subscribed(world, tokn_plan(world, beyond=D("0.01")), clock_at=clock)
+    buy_pack(customer=customer, pack_key="p1000", now=at(2026, 9, 3), key="one")
+    world.use("acme", "tokens", time=clock, n=200_000, model="any")
+    assert sweep(at(2030, 1, 1)) == 1
+    draw = CreditDraw.objects.get()
+    assert (draw.amount, draw.period_start) == (D(200), SEPTEMBER)
+    world.use("acme", "tokens", time=at(2026, 9, 12), n=100_000, model="any")
+    assert sweep(at(2030, 1, 2)) == 0
+    assert remaining(customer) == [D(800)]
 
 
 def sweep(now):

@@ -9,8 +9,9 @@ from django.utils import timezone
 
 from billing.credits.granting import define_credit_unit, grant_credit, open_pool
 from billing.credits.holding import place_hold, spend
-from billing.models import CreditGrant, LedgerTransaction
-from tests.fixtures.statements import CustomerFactory
+from billing.credits.requests import approve_credit_request, decline_credit_request
+from billing.models import CreditGrant, CreditRequest, LedgerTransaction, UnitOfAccount
+from tests.fixtures.statements import CustomerFactory, UserFactory
 from usage.operations.api_keys import issue_key
 
 ACME = "/api/v1/customers/acme/"
@@ -99,6 +100,36 @@ def test_credit_is_granted_once_for_its_key(pool, post, get):
     assert {name: listed[name] for name in ("key", "pool", "unit", "amount", "remaining")} == {
         "key": "order-7", "pool": "main", "unit": "TOKN", "amount": "250", "remaining": "250"
     }  # fmt: skip
+
+
+def test_above_the_set_amount_a_grant_waits_for_a_person(pool, post):
+    UnitOfAccount.objects.filter(pk="TOKN").update(approval_above=249)
+    first = post(GRANT)
+    assert first.status_code == 202
+    assert {name: value for name, value in first.json().items() if name != "requested_at"} == {
+        "key": "order-7", "pool": "main", "unit": "TOKN", "amount": "250",
+        "status": "requested", "note": "Spring promotion.",
+    }  # fmt: skip
+    assert not CreditGrant.objects.exists()
+    assert not LedgerTransaction.objects.exists()
+    assert post(GRANT).json() == first.json()
+    other = post({**GRANT, "amount": "251"})
+    assert (other.status_code, other.json()["code"]) == (409, "request_key_taken")
+    [wanted] = CreditRequest.objects.all()
+    assert wanted.asker.startswith("credit (")
+
+    by = UserFactory()
+    approve_credit_request(request=wanted, now=timezone.now(), by_id=by.pk)
+    again = post(GRANT)
+    assert (again.status_code, again.json()["remaining"]) == (201, "250")
+    assert CreditGrant.objects.get().amount == D(250)
+
+    assert post(GRANT, key="order-8").status_code == 202
+    declined = CreditRequest.objects.get(key="order-8")
+    decline_credit_request(request=declined, answer="Too much.", now=timezone.now(), by_id=by.pk)
+    refused = post(GRANT, key="order-8")
+    assert (refused.status_code, refused.json()["code"]) == (409, "request_declined")
+    assert CreditGrant.objects.count() == 1
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, connection, transaction
 
+from billing.credits.buying import mark_paid
 from billing.credits.expiring import expire_grants
 from billing.credits.granting import (
     CreditInvalid,
@@ -33,7 +34,6 @@ from billing.models import (
     CreditGrant,
     CreditPool,
     Hold,
-    HoldSlice,
     LedgerAccount,
     LedgerEntry,
     LedgerTransaction,
@@ -74,8 +74,8 @@ def balance(pool: CreditPool, now: datetime = NOW) -> Balance:
 
 
 def slices(held: Hold) -> list[tuple[str, D]]:
-    rows = HoldSlice.objects.filter(hold=held).order_by("position")
-    return [(row.grant.key, row.amount) for row in rows.select_related("grant")]
+    keys = dict(CreditGrant.objects.filter(pk__in=held.grant_ids).values_list("pk", "key"))
+    return [(keys[pk], part) for pk, part in zip(held.grant_ids, held.pinned, strict=True)]
 
 
 def money(pool: CreditPool) -> dict[str, D]:
@@ -234,6 +234,21 @@ def test_unused_credit_rolls_over_up_to_its_most_and_then_expires(pool: CreditPo
     assert list(check_ledger()) == []
 
 
+def test_what_rolls_over_unpaid_waits_for_its_payment_still(pool: CreditPool) -> None:
+    ends = at(2026, 6, 1)
+    first = grant(
+        pool, "pack", 10, cost=D(10), expires_at=ends, needs_payment=True, rollover_most=D(10),
+        rollovers=1,
+    )  # fmt: skip
+    assert expire_grants(now=ends) == 1
+    assert balance(pool, ends) == (D(10), D(0), D(0))
+    with pytest.raises(NotEnoughCredit):
+        spend(pool_id=pool.pk, key="early", amount=D(1), now=ends)
+    mark_paid(grant_id=first.pk, paid_at=ends, now=ends)
+    assert balance(pool, ends) == (D(10), D(0), D(10))
+    assert not CreditGrant.objects.filter(paid_at=None).exists()
+
+
 def test_credits_by_pack_are_used_in_order_s03(pool: CreditPool) -> None:
     """S03: 10,250 credits of two packs; the one that expires sooner is emptied first."""
     grant(pool, "10000", 10_000, cost=D(90), expires_at=at(2027, 3, 1))
@@ -280,8 +295,8 @@ SQL = {
     "more left than granted": "UPDATE billing_creditgrant SET remaining = 1000",
     "hold deleted": "DELETE FROM billing_hold",
     "hold reopened": "UPDATE billing_hold SET status = 'pending', ended_at = NULL",
-    "slice changed": "UPDATE billing_holdslice SET amount = 1",
-    "slice deleted": "DELETE FROM billing_holdslice",
+    "slice changed": "UPDATE billing_hold SET pinned = '{1}'",
+    "slice deleted": "UPDATE billing_hold SET grant_ids = '{}', pinned = '{}'",
 }
 
 

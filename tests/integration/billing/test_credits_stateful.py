@@ -286,7 +286,9 @@ class Pool(RuleBasedStateMachine):
         waiting = [each for each in self.grants if each.waits]
         if waiting:
             grant = waiting[pick % len(waiting)]
-            grant.waits = False
+            for each in self.grants:
+                if each.key.removesuffix(":rolled") == grant.key.removesuffix(":rolled"):
+                    each.waits = False
             mark_paid(grant_id=grant.number, paid_at=self.now, now=self.now)
 
     @rule(pick=st.integers(0, 100), share=st.integers(1, 100))
@@ -359,7 +361,7 @@ class Pool(RuleBasedStateMachine):
         self.grants.append(
             Granted(
                 f"{grant.key}:rolled", carried, carried, grant.priority, grant.expires_at, None,
-                False, D(0), 0,
+                False, D(0), 0, grant.waits,
             )
         )  # fmt: skip
 

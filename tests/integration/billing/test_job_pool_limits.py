@@ -1,6 +1,7 @@
 """A job of a workspace counts against its limit in a credit pool, and is refused beyond it."""
 
 from decimal import Decimal as D
+from functools import partial
 
 import pytest
 from django.utils import timezone
@@ -8,12 +9,18 @@ from django.utils import timezone
 from billing.credits.granting import grant_credit
 from billing.credits.limits import taken_by
 from billing.credits.pools import pool_in_unit
-from billing.models import Hold, PoolLimit, Spend
+from billing.jobs.drawn import draw_for_jobs
+from billing.jobs.reporting import Report
+from billing.jobs.settling import complete
+from billing.models import CreditDraw, Hold, PoolLimit, Spend
+from billing.statements.sweeping import sweep_credit
 from plans import rating
 from plans.models import CreditUnit, Workspace
-from tests.fixtures.jobs import job_class, job_grants
+from tests.fixtures.jobs import job_class, job_grants, rate
+from tests.fixtures.usage import wait_for_horizon
 from tests.fixtures.world import EVER
 from usage.models import Job
+from usage.operations.rollup import roll_up
 
 
 @pytest.fixture
@@ -46,6 +53,10 @@ def test_a_job_beyond_the_limit_of_its_workspace_is_refused(service, pool):
     assert (hold.amount, hold.workspace) == (D(400), lab)
     before = Spend.objects.values().get()
 
+    assert service.ask(subject="lab", input_size=1000, dry_run=True)[1]["code"] == (
+        "workspace_limit_reached"
+    )
+    assert service.ask(subject="lab", input_size=200, dry_run=True)[0] == 200
     status, body = service.ask(subject="lab", input_size=1000)
 
     assert (status, body["code"]) == (402, "workspace_limit_reached")
@@ -56,3 +67,33 @@ def test_a_job_beyond_the_limit_of_its_workspace_is_refused(service, pool):
 
     status, _ = service.ask(input_size=1000)
     assert status == 201
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_was_drawn_counts_against_the_limit_once(service, pool, world):
+    lab, now = Workspace.objects.get(key="lab"), timezone.now()
+    world.use("lab", "llm", time=now, tokens=300_000)
+    world.use("acme", "llm", time=now, tokens=100_000)
+    job = service.admit(subject="lab", input_size=1000)
+    taken = partial(taken_by, pool_id=pool.pk, workspace_id=lab.pk)
+    assert taken(now=timezone.now()) == D(400)
+
+    sweep(timezone.now())
+    assert CreditDraw.objects.get().amount == D(400)
+    assert taken(now=timezone.now()) == D(700)
+
+    report = Report(key="1", type="llm", data={"tokens": 200_000}, time=now, until=None)
+    complete(job_id=job, reports=[report], key="", at=None, now=timezone.now())
+    sweep(timezone.now())
+    assert Hold.objects.filter(status="pending").count() == 1
+    assert taken(now=timezone.now()) == D(500)
+    rate(pool.customer)
+    draw_for_jobs(customer_ids=[pool.customer_id], now=timezone.now())
+    assert not Hold.objects.filter(status="pending").exists()
+    assert taken(now=timezone.now()) == D(500)
+
+
+def sweep(now):
+    wait_for_horizon()
+    roll_up(now=now)
+    sweep_credit(now=now)

@@ -32,6 +32,19 @@ def uses(paid):
     return [(use.grant, use.amount, use.drawn, use.draw) for use in paid.uses]
 
 
+def test_the_order_of_use_is_one_over_all_pools():
+    first, second = (Pool(number, f"p{number}", "Tokens", "TOKN") for number in (1, 2))
+    usable = (
+        Usable(1, "", (Free(1, "g1", D(10), 2), Free(2, "g2", D(10), 4))),
+        Usable(2, "", (Free(3, "g3", D(10), 1), Free(4, "g4", D(10), 3))),
+    )
+    pays = Purse(CreditFacts(pools=(first, second), usable=usable))
+    paid = pays.pay(D(35), charge=USAGE, pools=[first, second])
+    assert [(use.pool, use.grant, use.amount) for use in paid.uses] == [
+        (2, 3, D(10)), (1, 1, D(10)), (2, 4, D(10)), (1, 2, D(5)),
+    ]  # fmt: skip
+
+
 def test_grants_pay_in_their_order_and_the_rest_is_short():
     paid = purse((7, 100), (5, 30)).pay(D(150), charge=USAGE, pools=[POOL])
     assert uses(paid) == [(7, D(100), D(0), 0), (5, D(30), D(0), 0)]
