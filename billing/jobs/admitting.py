@@ -15,12 +15,12 @@ from uuid import uuid4
 from django.db import transaction
 
 from billing.estimates.values import Estimate
-from billing.estimating import estimate
 from billing.jobs.answers import job_answer
 from billing.jobs.asking import JobRequest, digest_of
 from billing.jobs.credit import free_credit, hold_credit
 from billing.jobs.errors import CannotBePriced, KeyReused, NotAdmitted, WrongState
-from billing.jobs.money import customer_of, is_fresh, spend_of, standing_anew, standing_for
+from billing.jobs.expecting import expected_of
+from billing.jobs.money import is_fresh, standing_anew, standing_for
 from billing.jobs.moving import UPGRADES_MOST, after_upgrade, move_on
 from billing.jobs.own_usage import job_properties, own_quantities, version_terms
 from billing.jobs.pack_units import buy_packs
@@ -39,7 +39,6 @@ from billing.spend.margin import Standing
 from billing.spend.pending import LOOSE, Priced, price_pending
 from billing.spend.rating import rate_spend
 from plans import rating
-from plans.models import JobClass, Workspace
 from plans.rating.money import ZERO, minus
 from usage.admission import Admitted, Deferred, Refused, Request, decide
 from usage.job_quantities import Cell, added, by_meter, read, stored
@@ -119,17 +118,7 @@ def _likely(account: Account, request: JobRequest, *, now: datetime) -> _Likely:
     """
     try:
         standing = standing_for(account, at=now)
-        found = estimate(
-            customer=customer_of(account),
-            job_class=JobClass(id=account.class_id, key=request.job_class),
-            input_size=request.input_size,
-            at=now,
-            workspace=Workspace(key=account.workspace) if account.workspace else None,
-            dimensions=request.dimensions,
-            service_class=request.service_class,
-            spend=spend_of(account),
-            standing=standing if is_fresh(account, at=now) else None,
-        )
+        found = expected_of(account, request, standing=standing, at=now)
     except rating.RatingError as error:
         raise CannotBePriced(str(error)) from error
     own = own_quantities(

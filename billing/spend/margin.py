@@ -42,7 +42,8 @@ class MarginAmount(NamedTuple):
 class Standing:
     """A customer's usage so far in the segments that run, one a subscription, with their terms.
 
-    ``highest`` are the keys of meters that keep their highest value; all others add up.
+    ``highest`` are the keys of meters that keep their highest value; all others add up. With
+    ``rates_beyond`` usage beyond an allowance is priced even where the plan admits none.
     """
 
     segments: tuple[Segment, ...]
@@ -50,6 +51,7 @@ class Standing:
     currency: str
     zone: str
     highest: frozenset[str] = frozenset()
+    rates_beyond: bool = False
 
 
 class _Base(NamedTuple):
@@ -97,7 +99,7 @@ class MarginPricer:
 
     def _base(self, price: rating.Price, usage: MeterUsage, *, share: Fraction) -> _Base:
         base = _Base(
-            price=_rated_beyond(price),
+            price=_rated_beyond(price, always=self._standing.rates_beyond),
             share=share,
             cells={},
             shares=dict(usage.workspaces),
@@ -185,8 +187,8 @@ def _no_usage(price: rating.Price) -> MeterUsage:
     return MeterUsage(meter=price.meter or "", cells=())
 
 
-def _rated_beyond(price: rating.Price) -> rating.Price:
+def _rated_beyond(price: rating.Price, *, always: bool) -> rating.Price:
     """Return the price without packs and upgrades, which cost when they are bought or happen."""
-    if price.overage.policy in ("packs", "upgrade"):
+    if always or price.overage.policy in ("packs", "upgrade"):
         return replace(price, overage=RATED)
     return price
