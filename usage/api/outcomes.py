@@ -105,7 +105,7 @@ class OutcomeStepView(APIView):
         request=StepSerializer,
         responses={
             200: outcome_schema.OUTCOME,
-            **schema.REFUSALS,
+            **schema.BODY_REFUSALS,
             404: OpenApiResponse(schema.PROBLEM, "`unknown_outcome`"),
             409: OpenApiResponse(schema.PROBLEM, "`wrong_state`, `window_over`"),
             422: OpenApiResponse(schema.PROBLEM, "`invalid`, `reason_missing`, `invalid_time`"),

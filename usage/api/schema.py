@@ -100,3 +100,8 @@ REFUSALS = {
     401: OpenApiResponse(PROBLEM, "No API key, or one that is not valid."),
     403: OpenApiResponse(PROBLEM, "The API key lacks the scope."),
 }
+BODY_REFUSALS = {
+    400: OpenApiResponse(PROBLEM, "`parse_error`: the body cannot be read as its content type."),
+    **REFUSALS,
+    415: OpenApiResponse(PROBLEM, "`unsupported_media_type`: send JSON."),
+}
