@@ -129,8 +129,8 @@ def selling_packs() -> Plan:
 class Pool(RuleBasedStateMachine):
     """One pool, its model, and a clock that only goes forward."""
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(pack=st.sampled_from([*PACKS, "gone"]), most=st.integers(1, 3))
+    def begin(self, pack: str, most: int) -> None:
         number = next(NUMBERS)
         customer = World().customer(f"stateful-{number}")
         unit = define_credit_unit(code="TOKN", name="Tokens", decimals=2)
@@ -138,8 +138,9 @@ class Pool(RuleBasedStateMachine):
         self.other = open_pool(customer=customer, key="other", name="Other", unit=unit)
         plan = Plan.objects.filter(key="plan").first() or selling_packs()
         World().subscribe(customer, plan, starts_at=EVER)
-        self.refill: Refill | None = None
         self.now = START
+        self.refill = Refill(TopUpTerms(threshold=D(500), pack_key=pack, most_per_period=most))
+        set_top_up(pool=self.pool, terms=self.refill.terms)
         self.grants: list[Granted] = []
         self.holds: list[Held] = []
         self.uses: dict[str, list[tuple[Granted, D]]] = {}
@@ -344,7 +345,7 @@ class Pool(RuleBasedStateMachine):
             mark_paid(grant_id=grant.number, paid_at=self.now, now=self.now)
 
     @rule(
-        threshold=st.sampled_from([D(1), D(30), D(500)]),
+        threshold=st.sampled_from([D(1), D(30), D(500), D(500)]),
         pack=st.sampled_from([*PACKS, *PACKS, "gone"]),
         most=st.integers(1, 3),
         cooldown=st.sampled_from([0, 60, 600]),
@@ -354,7 +355,7 @@ class Pool(RuleBasedStateMachine):
             threshold=threshold, pack_key=pack, most_per_period=most, cooldown_minutes=cooldown
         )
         set_top_up(pool=self.pool, terms=terms)
-        self.refill = Refill(terms, self.refill.bought if self.refill else [])
+        self.refill = Refill(terms, self.refill.bought)
 
     @rule(times=st.integers(1, 2))
     def top_up(self, times: int) -> None:
@@ -363,15 +364,14 @@ class Pool(RuleBasedStateMachine):
             assert top_up(pool_ids=[self.pool.pk], now=self.now) == is_bought
             if is_bought:
                 self.note_pack()
-        if self.refill is not None:
-            row = TopUp.objects.get(pool=self.pool)
-            assert (row.failures, row.next_try_at) == (self.refill.failures, self.refill.next_try)
-            assert (row.disabled_at is None) == (self.refill.failures < FAILURES_MOST)
+        row = TopUp.objects.get(pool=self.pool)
+        assert (row.failures, row.next_try_at) == (self.refill.failures, self.refill.next_try)
+        assert (row.disabled_at is None) == (self.refill.failures < FAILURES_MOST)
 
     def is_refilled(self) -> bool:
         """Tell whether a pack is bought now; a pack that is sold by nobody is a failure."""
         refill = self.refill
-        if refill is None or refill.waits(self.now):
+        if refill.waits(self.now):
             return False
         unpaid = any(each.waits for each in self.grants if each.key.startswith("pack:"))
         if self.available() >= refill.terms.threshold or unpaid or refill.rests(self.now):
@@ -382,7 +382,6 @@ class Pool(RuleBasedStateMachine):
         return True
 
     def note_pack(self) -> None:
-        assert self.refill is not None
         self.refill.bought.append(self.now)
         self.refill.failures, self.refill.next_try = 0, None
         key = f"pack:top-up:{self.pool.pk}:{len(self.refill.bought)}"
