@@ -20,8 +20,8 @@ from tests.fixtures.own_services import HOST, WAIT_S, OwnServices, kill, reach
 pytestmark = pytest.mark.xdist_group("kill")
 
 CLIENTS = 8
-JOBS = 160
-COMPLETED = 120
+JOBS = 64
+COMPLETED = 48
 CUSTOMERS = 4
 MAKE_WORLD = f"""
 from decimal import Decimal

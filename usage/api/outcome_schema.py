@@ -102,7 +102,5 @@ def _outcome() -> dict[str, Any]:
     }
 
 
-_REPORT = _parts_of_report()
-REPORT = inline_serializer("ClaimReport", _REPORT)
-REJECTED = inline_serializer("RejectedClaims", problem_fields() | _REPORT)
+REPORT = inline_serializer("ClaimReport", _parts_of_report())
 OUTCOME = inline_serializer("Outcome", _outcome())

@@ -43,7 +43,9 @@ class OutcomesView(APIView):
         responses={
             200: OpenApiResponse(outcome_schema.REPORT, "All stored or duplicates."),
             207: OpenApiResponse(outcome_schema.REPORT, "Some were rejected."),
-            400: OpenApiResponse(outcome_schema.REJECTED, "Not JSON, or all rejected."),
+            400: OpenApiResponse(
+                schema.PROBLEM, "Not JSON; or all rejected, with the report in it."
+            ),
             **schema.REFUSALS,
             413: OpenApiResponse(schema.PROBLEM, "`too_many_outcomes`, `body_too_large`: split."),
         },

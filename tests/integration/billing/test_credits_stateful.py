@@ -102,9 +102,7 @@ class Refill:
 
     def waits(self, now: datetime) -> bool:
         """Say whether it is off after failures, or pauses after one."""
-        return self.failures >= FAILURES_MOST or (
-            self.next_try is not None and now < self.next_try
-        )
+        return self.failures >= FAILURES_MOST or (self.next_try is not None and now < self.next_try)
 
     def fail(self, now: datetime) -> None:
         """Pause twice as long after each failure."""
@@ -388,9 +386,7 @@ class Pool(RuleBasedStateMachine):
         row = CreditGrant.objects.get(pool=self.pool, key=key)
         waits = PACKS[self.refill.terms.pack_key]
         self.grants.append(
-            Granted(
-                key, PACK_CREDITS, PACK_CREDITS, 100, self.now, None, True, D(0), row.pk, waits
-            )
+            Granted(key, PACK_CREDITS, PACK_CREDITS, 100, self.now, None, True, D(0), row.pk, waits)
         )
         self.issued += PACK_CREDITS
 
