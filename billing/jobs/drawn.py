@@ -1,9 +1,9 @@
 """End what jobs pin of credit once their usage is rated, and draw for that usage, in one step.
 
 Between the two nobody else can take the credit: both are done under the customer's lock, in one
-transaction, or neither. What is drawn is all usage, also of jobs that are settled and not rated yet:
-their holds end with it, and no job settles meanwhile, so no credit is taken and pinned for the same
-usage. Where usage cannot be priced or drawn, the holds stand until it can.
+transaction, or neither. What is drawn is all usage, also of jobs that are settled and not rated
+yet: their holds end with it, and no job settles meanwhile, so no credit is taken and pinned for the
+same usage. Where usage cannot be priced or drawn, the holds stand until it can.
 """
 
 import logging

@@ -1,8 +1,8 @@
 """Rate what customers have spent so far, and let go of the holds that stood for it.
 
 A reading is of one instant: it holds the usage of just those settled jobs that it sees settled.
-Their holds end in the transaction that writes the amounts, and no others do. So *spent + held* never
-falls below what is owed, and nothing is counted twice for a moment either.
+Their holds end in the transaction that writes the amounts, and no others do. So *spent + held*
+never falls below what is owed, and nothing is counted twice for a moment either.
 """
 
 import json

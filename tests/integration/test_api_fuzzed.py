@@ -9,7 +9,6 @@ from collections import Counter
 from decimal import Decimal as D
 from typing import Any
 
-import pytest
 import schemathesis
 from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
