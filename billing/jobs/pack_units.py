@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from django.db import connection
 
@@ -60,7 +61,7 @@ SELECT
 
 def _units(account: Account, price: rating.Price, *, within: Period, now: datetime) -> Decimal:
     """Return the units that the period has drawn for the price, and those that are left."""
-    values = {
+    values: dict[str, Any] = {
         "customer": account.customer_id,
         "start": within.start,
         "price": price.key,
