@@ -13,6 +13,7 @@ from plans.contracts import Contract, ContractVersion
 from plans.rating import billing_period
 from plans.rating.outcomes import Assessment, assess
 from usage.ingest import TEXT_LENGTH_MAX, Fault, MalformedBody, Rejection, has_nul
+from usage.times import BeyondCalendar, in_utc
 
 _LONGEST_PERIOD: Final = timedelta(days=32)
 
@@ -99,13 +100,22 @@ def read_claims(body: bytes, *, claims_max: int) -> Received:
     found = Received([], [], [], is_single)
     for place, raw in enumerate(raws):
         try:
-            found.claims.append(_claim.decode(raw))
+            found.claims.append(_in_utc(_claim.decode(raw)))
+        except BeyondCalendar as error:
+            found.unreadable.append(Rejection(place, "", "time_out_of_range", str(error)))
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
             said = f"The claim cannot be read: {error}."
             found.unreadable.append(Rejection(place, "", "malformed", said, _field_of(error)))
         else:
             found.places.append(place)
     return found
+
+
+def _in_utc(claim: Claim) -> Claim:
+    claim.happened_at = in_utc(claim.happened_at)
+    if claim.claimed_at is not None:
+        claim.claimed_at = in_utc(claim.claimed_at)
+    return claim
 
 
 def _field_of(error: Exception) -> str:
@@ -125,7 +135,7 @@ def text_fault(claim: Claim) -> Fault | None:
             return Fault(
                 "id_too_long", f"“{name}” has more than {TEXT_LENGTH_MAX} characters.", name
             )
-    if has_nul([claim.id, claim.job, claim.evidence]):
+    if has_nul([claim.id, claim.contract, claim.subject, claim.job, claim.evidence]):
         return Fault("invalid_data", "A string contains a NUL character.", "evidence")
     if claim.attempt is not None and not 0 < claim.attempt < 2**31:
         return Fault("invalid_data", "“attempt” counts from 1.", "attempt")

@@ -26,7 +26,7 @@ from plans.operations.budgets import (
 )
 from plans.rating import minor_units
 from usage.api.auth import ApiKeyAuthentication, MayRead, MaySetBudgets
-from usage.api.schema import PROBLEM, REFUSALS
+from usage.api.schema import BODY_REFUSALS, PROBLEM, REFUSALS
 
 
 class BudgetBody(serializers.Serializer[Any]):
@@ -117,7 +117,7 @@ class CustomerBudgetView(APIView):
         request=BudgetBody,
         responses={
             200: BudgetSerializer,
-            **REFUSALS,
+            **BODY_REFUSALS,
             404: OpenApiResponse(PROBLEM, "`unknown_customer`"),
             409: OpenApiResponse(PROBLEM, "`budget_taken`: someone set it at the same moment."),
             422: OpenApiResponse(PROBLEM, "`invalid`, `budget_invalid`"),

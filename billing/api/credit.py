@@ -33,7 +33,7 @@ from billing.queries.credit import (
     pool_of,
 )
 from usage.api.auth import ApiKeyAuthentication, MayGrantCredit, MayRead
-from usage.api.schema import PROBLEM, REFUSALS
+from usage.api.schema import BODY_REFUSALS, PROBLEM, REFUSALS
 
 _UNKNOWN = {404: OpenApiResponse(PROBLEM, "`unknown_customer`, `unknown_pool`")}
 _INVALID = {422: OpenApiResponse(PROBLEM, "A parameter is not valid.")}
@@ -109,7 +109,7 @@ class GrantsView(APIView):
         responses={
             201: GrantSerializer,
             202: GrantRequestSerializer,
-            **REFUSALS,
+            **BODY_REFUSALS,
             **_UNKNOWN,
             409: OpenApiResponse(
                 PROBLEM,

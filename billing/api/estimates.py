@@ -16,7 +16,7 @@ from billing.estimates.values import Range
 from plans.clock import now_for
 from plans.rating.money import EXACT
 from usage.api.auth import ApiKeyAuthentication, MayAskForJobs
-from usage.api.schema import PROBLEM, REFUSALS
+from usage.api.schema import BODY_REFUSALS, PROBLEM
 
 
 class EstimateRequest(serializers.Serializer[Any]):
@@ -92,7 +92,7 @@ class EstimatesView(APIView):
         request=EstimateRequest,
         responses={
             200: EstimateSerializer,
-            **REFUSALS,
+            **BODY_REFUSALS,
             404: OpenApiResponse(PROBLEM, "`unknown_subject`, `unknown_job_class`"),
             409: OpenApiResponse(PROBLEM, "`no_subscription`, `not_priceable`"),
             422: OpenApiResponse(PROBLEM, "`invalid`"),

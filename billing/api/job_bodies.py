@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from billing.jobs.asking import JobRequest
 from billing.jobs.reporting import Report
 from usage.ingest import exact_number
+from usage.times import BeyondCalendar, in_utc
 
 _Time = Annotated[datetime, msgspec.Meta(tz=True)]
 _Reason = Annotated[str, msgspec.Meta(max_length=1000)]
@@ -94,12 +95,32 @@ def body_of(request: Request, kind: type[Body]) -> Body:
     if len(content) > BODY_BYTES_MAX:
         raise InvalidJob(f"The body has more than {BODY_BYTES_MAX} bytes: report less at once.")
     try:
-        return msgspec.json.Decoder(kind, float_hook=exact_number).decode(content or b"{}")
+        body = msgspec.json.Decoder(kind, float_hook=exact_number).decode(content or b"{}")
+        return body if isinstance(body, JobRequest) else _in_utc(body)
+    except BeyondCalendar as error:
+        raise InvalidJob(str(error), field="time") from error
     except msgspec.ValidationError as error:
         detail, _, path = str(error).partition(" - at `$")
         raise InvalidJob(f"{detail}.", field=path.rstrip("`").lstrip(".")) from error
     except (msgspec.DecodeError, ValueError) as error:
         raise MalformedJob(f"The body is not JSON: {error}") from error
+
+
+def _in_utc(body: Any) -> Any:
+    """Return a body with its times in UTC. Raises BeyondCalendar."""
+    if getattr(body, "time", None) is not None:
+        body.time = in_utc(body.time)
+    if getattr(body, "usage", None):
+        body.usage = [_report_in_utc(report) for report in body.usage]
+    return body
+
+
+def _report_in_utc(report: Report) -> Report:
+    if report.time is None and report.until is None:
+        return report
+    times = {"time": report.time, "until": report.until}
+    said = {name: at and in_utc(at) for name, at in times.items()}
+    return msgspec.structs.replace(report, **said)
 
 
 def check_request(asked: JobRequest) -> None:

@@ -16,12 +16,12 @@ from uuid import uuid4
 from django.db import transaction
 
 from billing.estimates.values import Estimate
-from billing.estimating import estimate
 from billing.jobs.answers import job_answer
 from billing.jobs.asking import JobRequest, digest_of
 from billing.jobs.credit import free_credit, hold_credit
 from billing.jobs.errors import CannotBePriced, KeyReused, NotAdmitted, WrongState
-from billing.jobs.money import customer_of, is_fresh, standing_anew, standing_for
+from billing.jobs.expecting import expected_of
+from billing.jobs.money import is_fresh, standing_anew, standing_for
 from billing.jobs.moving import UPGRADES_MOST, after_upgrade, move_on
 from billing.jobs.own_usage import job_properties, own_quantities, version_terms
 from billing.jobs.pack_units import buy_packs, prices_selling
@@ -40,7 +40,6 @@ from billing.spend.margin import Standing
 from billing.spend.pending import LOOSE, Priced, price_pending
 from billing.spend.rating import rate_spend
 from plans import rating
-from plans.models import JobClass, Workspace
 from plans.rating.money import ZERO, minus
 from usage.admission import Admitted, Deferred, Refused, Request, decide
 from usage.job_quantities import Cell, added, by_meter, read, stored
@@ -131,16 +130,7 @@ def _likely(account: Account, request: JobRequest, *, now: datetime) -> _Likely:
     """
     try:
         standing = standing_for(account, at=now)
-        found = estimate(
-            customer=customer_of(account),
-            job_class=JobClass(id=account.class_id, key=request.job_class),
-            input_size=request.input_size,
-            at=now,
-            workspace=Workspace(key=account.workspace) if account.workspace else None,
-            dimensions=request.dimensions,
-            service_class=request.service_class,
-            standing=standing if is_fresh(account, at=now) else None,
-        )
+        found = expected_of(account, request, standing=standing, at=now)
     except rating.RatingError as error:
         raise CannotBePriced(str(error)) from error
     own = own_quantities(
@@ -228,9 +218,7 @@ def _decide(account: Account, asked: _Asked, *, now: datetime, dry_run: bool) ->
     return Answer(body, is_new=True)
 
 
-def _pin(
-    job: Job, account: Account, asked: _Asked, weighed: "_Weighed", *, now: datetime
-) -> None:
+def _pin(job: Job, account: Account, asked: _Asked, weighed: "_Weighed", *, now: datetime) -> None:
     hold_credit(
         customer_id=account.customer_id,
         amounts=weighed.credit,

@@ -3,23 +3,22 @@
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
-from django.db.models import F, Sum
+from django.db import connection
 
 from billing.credits.buying import ensure_packs
 from billing.jobs.answers import said
-from billing.jobs.credit import free_credit
 from billing.jobs.errors import NotAdmitted
 from billing.jobs.money import customer_of
 from billing.jobs.reading import Account
 from billing.jobs.rules import prices_of, used_of
-from billing.models import CreditDraw, CreditPool
 from billing.spend.margin import Standing
 from billing.spend.periods import running_periods
 from billing.statements.credit_lines import packs_pool_key
 from billing.statements.facts import Period
 from plans import rating
-from plans.rating.money import ZERO, minus, plus, total
+from plans.rating.money import ZERO, minus, plus
 from usage.admission import Refused
 
 
@@ -51,15 +50,32 @@ def prices_selling(standing: Standing, by_price: Mapping[str, Decimal]) -> list[
     ]
 
 
+# At once: what is drawn between two readings would be in both, or in neither.
+_UNITS = """
+SELECT
+    coalesce((SELECT sum(d.amount - d.returned) FROM billing_creditdraw d
+        WHERE d.customer_id = %(customer)s AND d.period_start = %(start)s
+            AND d.price_key = %(price)s), 0)
+    + coalesce((SELECT sum(u.free)
+        FROM billing_creditpool p, billing_usable_grants(p.id, %(at)s, '', '') u
+        WHERE p.customer_id = %(customer)s AND p.unit_id IN (
+            SELECT unit_id FROM billing_creditpool
+            WHERE customer_id = %(customer)s AND key = %(pool)s)), 0)
+"""
+
+
 def _units(account: Account, price: rating.Price, *, within: Period, now: datetime) -> Decimal:
     """Return the units that the period has drawn for the price, and those that are left."""
-    drawn = CreditDraw.objects.filter(
-        customer_id=account.customer_id, period_start=within.start, price_key=price.key
-    ).aggregate(found=Sum(F("amount") - F("returned")))
-    pool = CreditPool.objects.filter(customer_id=account.customer_id, key=packs_pool_key(price.key))
-    units = pool.values_list("unit_id", flat=True)
-    left = free_credit(account.customer_id, units, "", now=now)
-    return plus(drawn["found"] or ZERO, total(left.values()))
+    values: dict[str, Any] = {
+        "customer": account.customer_id,
+        "start": within.start,
+        "price": price.key,
+        "at": now,
+        "pool": packs_pool_key(price.key),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_UNITS, values)
+        return Decimal(cursor.fetchone()[0])
 
 
 def _buy(

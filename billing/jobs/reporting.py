@@ -86,6 +86,10 @@ def check_reports(found: Step, reports: Sequence[Report]) -> None:
             raise InvalidReport(
                 "“until” lies after “time”, which must be said with it.", field=f"{where}.until"
             )
+        if report.until is not None and report.until > span.newest:
+            raise InvalidReport(
+                "“until” lies too far ahead: report usage once it is there.", field=f"{where}.until"
+            )
 
 
 def take_reports(found: Step, reports: Sequence[Report], *, attempt: int) -> None:

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("billing", "0042_holds_name_grants"),
+        ("billing", "0045_spend_seen"),
         ("usage", "0020_scopes"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

@@ -16,9 +16,10 @@ class Spend(models.Model):
     """A customer's running period as it was last rated, and its jobs now.
 
     ``usage`` holds the period's quantities by price and dimension values as canonical JSON, to
-    price a job at the margin; ``horizon`` is the transaction horizon at which they were read: what
-    was stored since is not in. ``spent`` is money, all lines of the period; ``usage_spent`` leaves
-    fees out; ``by_workspace`` splits the latter.
+    price a job at the margin; ``horizon`` is the transaction horizon at which they were read: of
+    what was stored since some may be in. ``seen`` tells of two readings which is later. ``spent``
+    is money, all lines of the period; ``usage_spent`` leaves fees out; ``by_workspace`` splits the
+    latter.
     ``held`` is what ``pending`` comes to on top of ``usage``: all of it together, since the price
     of one job may depend on the others. Day and hour are the customer's local ones.
     """
@@ -33,6 +34,9 @@ class Spend(models.Model):
     by_workspace = models.JSONField(default=dict)
     usage = models.TextField(default="", blank=True)
     horizon = models.BigIntegerField(default=0)
+    seen = models.BigIntegerField(
+        default=0, help_text="How many transactions the reading saw; see usage.horizon."
+    )
     rated_at = models.DateTimeField(null=True)
     ahead_at = models.DateTimeField(
         null=True, help_text="When the first usage is that was stored and lay ahead of the rating."

@@ -1,9 +1,10 @@
 """End the holds of jobs whose usage the rated spend knows."""
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Collection
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from django.db import connection
 
@@ -20,17 +21,19 @@ class Released(NamedTuple):
 
 
 # Usage that lies ahead of the reading is not in it, though its transaction has ended.
+_SETTLED = """
+SELECT j.customer_id, j.id FROM usage_job j
+WHERE j.customer_id = ANY(%(customers)s) AND j.settled_at IS NOT NULL AND j.rated_at IS NULL
+    AND j.ended_at < %(until)s
+    AND NOT EXISTS (SELECT FROM usage_jobusage u
+                    WHERE u.job_id = j.id AND u.billed AND u."time" >= %(until)s)
+"""
 _RELEASE = """
-WITH n AS (
-    SELECT * FROM unnest(%(customers)s::bigint[], %(horizons)s::bigint[]) AS n (id, horizon)),
-known AS (
+WITH known AS (
     SELECT j.id, j.customer_id, j.held, j.public_id, j.held_quantities,
         coalesce(w.key, '') AS workspace
-    FROM n JOIN usage_job j ON j.customer_id = n.id AND j.settled_xid < n.horizon
-    LEFT JOIN plans_workspace w ON w.id = j.workspace_id
-    WHERE j.settled_at IS NOT NULL AND j.rated_at IS NULL
-        AND NOT EXISTS (SELECT FROM usage_jobusage u
-                        WHERE u.job_id = j.id AND u.billed AND u."time" >= %(now)s)
+    FROM usage_job j LEFT JOIN plans_workspace w ON w.id = j.workspace_id
+    WHERE j.id = ANY(%(jobs)s) AND j.rated_at IS NULL
     ORDER BY j.id FOR UPDATE OF j)
 UPDATE usage_job j SET held = 0, rated_at = %(now)s
 FROM known WHERE j.id = known.id
@@ -39,18 +42,26 @@ RETURNING j.id, known.public_id::text, known.customer_id, known.workspace, known
 """
 
 
-def release_holds(*, horizons: Mapping[int, int], now: datetime) -> list[Released]:
-    """End the holds of jobs that were settled below their customer's horizon; return them.
+def settled_jobs(*, customer_ids: Collection[int], until: datetime) -> dict[int, list[int]]:
+    """Return the jobs, by customer, that stand for usage which a reading until an instant holds.
 
-    ``horizons`` are by customer id. The customers' rows of spend are locked before.
+    That is true of readings in the same snapshot alone: a job and its usage are stored at once.
     """
-    if not horizons:
-        return []
-    values: dict[str, Any] = {
-        "customers": list(horizons),
-        "horizons": list(horizons.values()),
-        "now": now,
-    }
+    found: dict[int, list[int]] = defaultdict(list)
     with connection.cursor() as cursor:
-        cursor.execute(_RELEASE, values)
+        cursor.execute(_SETTLED, {"customers": list(customer_ids), "until": until})
+        for customer_id, job_id in cursor.fetchall():
+            found[customer_id].append(job_id)
+    return found
+
+
+def release_holds(*, job_ids: Collection[int], now: datetime) -> list[Released]:
+    """End the holds of jobs, each once; return those that ended now.
+
+    Their customers' rows of spend are locked before.
+    """
+    if not job_ids:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(_RELEASE, {"jobs": list(job_ids), "now": now})
         return [Released(*row) for row in cursor.fetchall()]

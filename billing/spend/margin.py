@@ -43,7 +43,8 @@ class MarginAmount(NamedTuple):
 class Standing:
     """A customer's usage so far in the segments that run, one a subscription, with their terms.
 
-    ``highest`` are the keys of meters that keep their highest value; all others add up. What the
+    ``highest`` are the keys of meters that keep their highest value; all others add up. With
+    ``rates_beyond`` usage beyond an allowance is priced even where the plan admits none. What the
     usage so far costs is rated once a meter, and ``rated`` remembers it.
     """
 
@@ -52,7 +53,8 @@ class Standing:
     currency: str
     zone: str
     highest: frozenset[str] = frozenset()
-    rated: "dict[tuple[str, bool], tuple[_Base, ...]]" = field(
+    rates_beyond: bool = False
+    rated: "dict[tuple[str, bool, bool], tuple[_Base, ...]]" = field(
         default_factory=dict, compare=False, repr=False
     )
 
@@ -149,11 +151,12 @@ class MarginPricer:
         return found
 
     def _bases_of(self, meter: str) -> tuple[_Base, ...]:
-        known = self._standing.rated.get((meter, self._late_credits))
+        key = (meter, self._late_credits, self._standing.rates_beyond)
+        known = self._standing.rated.get(key)
         if known is None:
             found = (self._rated(segment, meter) for segment in self._standing.segments)
             known = tuple(base for bases in found for base in bases)
-            self._standing.rated[meter, self._late_credits] = known
+            self._standing.rated[key] = known
         return known
 
     def _rated(self, segment: Segment, meter: str) -> Iterator[_Base]:
@@ -183,7 +186,7 @@ class MarginPricer:
         return base._replace(exact=exact, rounded=rounded)
 
     def _at_margin(self, price: rating.Price) -> rating.Price:
-        price = _rated_beyond(price)
+        price = _rated_beyond(price, always=self._standing.rates_beyond)
         return price if self._late_credits else rating.without_late_credits(price)
 
     def _keeps_highest(self, price: rating.Price) -> bool:
@@ -297,8 +300,8 @@ def _no_usage(price: rating.Price) -> MeterUsage:
     return MeterUsage(meter=price.meter or "", cells=())
 
 
-def _rated_beyond(price: rating.Price) -> rating.Price:
+def _rated_beyond(price: rating.Price, *, always: bool) -> rating.Price:
     """Return the price without packs and upgrades, which cost when they are bought or happen."""
-    if price.overage.policy in ("packs", "upgrade"):
+    if always or price.overage.policy in ("packs", "upgrade"):
         return replace(price, overage=RATED)
     return price

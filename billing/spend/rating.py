@@ -1,8 +1,8 @@
 """Rate what customers have spent so far, and let go of the holds that stood for it.
 
-A reading holds all usage stored below its horizon. What a settled job stored below it is in the
-amount that is written, so its hold ends in the same transaction: *spent + held* never falls below
-what is owed.
+A reading is of one instant: it holds the usage of just those settled jobs that it sees settled.
+Their holds end in the transaction that writes the amounts, and no others do. So *spent + held*
+never falls below what is owed, and nothing is counted twice for a moment either.
 """
 
 import json
@@ -17,7 +17,7 @@ from django.db import transaction
 
 from billing.locks import lock_spend
 from billing.models import Spend
-from billing.spend.holds import Released, release_holds
+from billing.spend.holds import Released, release_holds, settled_jobs
 from billing.spend.pending import hold_again
 from billing.spend.periods import running_periods
 from billing.spend.storing import store_spend
@@ -32,6 +32,7 @@ from plans.models import Customer
 from plans.overrides import TermsBook
 from plans.rating.money import EXACT, minus
 from usage.arrivals import first_usage_ahead
+from usage.horizon import one_snapshot, transactions_seen
 from usage.job_quantities import read, stored, without
 
 UNPRICED = "unpriced_usage"
@@ -49,13 +50,16 @@ class Problem(NamedTuple):
 class RatedSpend(NamedTuple):
     """One customer's period so far, as a reading found it.
 
-    ``ahead_at`` is when usage is that was stored and is not in, because it lies ahead.
+    ``seen`` tells readings apart by age, ``settled`` are the jobs whose usage is in. ``ahead_at``
+    is when usage is that was stored and is not in, because it lies ahead.
     """
 
     period: Period
     spent: Spent
     usage: str
     horizon: int
+    seen: int
+    settled: tuple[int, ...]
     ahead_at: datetime | None
     note: Problem | None
 
@@ -81,8 +85,8 @@ def rate_spend(*, customer_ids: Collection[int], now: datetime) -> SpendReport:
     By the road of a statement: facts, build. Writes ``Spend``, and in the same transaction ends
     the holds of the jobs that the reading knows. Where usage cannot be priced the row says why and
     keeps its amounts and holds. What a later reading wrote stays. Customers to test with are each
-    rated at their own time. No transaction may be open: it
-    would hold back the horizon.
+    rated at their own time. No transaction may be open: it would hold back the horizon, and what is
+    read would not be of one instant.
     """
     clocks = clocks_of(customer_ids)
     report = _rate([each for each in customer_ids if each not in clocks], now=now)
@@ -115,9 +119,10 @@ def note_problem(customer_id: int, problem: Problem, *, now: datetime) -> SpendR
 def _read(
     customer_ids: Collection[int], *, now: datetime
 ) -> tuple[dict[int, RatedSpend], dict[int, Problem]]:
-    periods = running_periods(customer_ids=customer_ids, now=now)
-    loaded = load_facts(list(periods.values()), usage_until=now)
-    rated, problems = _rated(loaded, periods=periods, now=now)
+    with one_snapshot():
+        periods = running_periods(customer_ids=customer_ids, now=now)
+        loaded = load_facts(list(periods.values()), usage_until=now)
+        rated, problems = _rated(loaded, periods=periods, now=now)
     for customer_id in set(customer_ids) - periods.keys():
         message = f"There is no subscription at {now:%Y-%m-%d %H:%M} UTC."
         problems[customer_id] = Problem(NoSubscription.code, message)
@@ -130,6 +135,7 @@ def _rated(
     book = TermsBook(loaded.terms, loaded.agreed)
     terms, agreed = book.terms, book.agreed
     ahead = first_usage_ahead(customer_ids=periods, of=now)
+    settled, seen = settled_jobs(customer_ids=periods, until=now), transactions_seen()
     rated: dict[int, RatedSpend] = {}
     problems = {
         customer_id: Problem(error.code, str(error)) for customer_id, error in loaded.errors.items()
@@ -145,6 +151,8 @@ def _rated(
             spent=spent_of(facts, draft),
             usage=usage_text(running_segments(facts, at=now)),
             horizon=loaded.horizon,
+            seen=seen,
+            settled=tuple(settled.get(customer_id, ())),
             ahead_at=ahead.get(customer_id),
             note=_unpriced(facts),
         )
@@ -163,9 +171,10 @@ def _write(
 ) -> SpendReport:
     with transaction.atomic():
         rows = lock_spend(customer_ids=[*rated, *problems])
-        newer = {key for key, one in rated.items() if rows[key].horizon > one.horizon}
+        newer = {key for key, one in rated.items() if rows[key].seen > one.seen}
         found = {key: one for key, one in rated.items() if key not in newer}
-        released = release_holds(horizons={key: one.horizon for key, one in found.items()}, now=now)
+        known = [job_id for one in found.values() for job_id in one.settled]
+        released = release_holds(job_ids=known, now=now)
         _take_off(rows, released)
         for customer_id, one in found.items():
             _take_up(rows[customer_id], one, now=now)
@@ -203,7 +212,8 @@ def _take_up(row: Spend, one: RatedSpend, *, now: datetime) -> None:
     row.period_start, row.period_end = one.period.start, one.period.end
     row.spent, row.usage_spent = one.spent.spent, one.spent.usage_spent
     row.by_workspace = {key: str(amount) for key, amount in one.spent.by_workspace.items()}
-    row.usage, row.horizon, row.rated_at = one.usage, one.horizon, now
+    row.usage, row.rated_at = one.usage, now
+    row.horizon, row.seen = one.horizon, one.seen
     row.ahead_at = one.ahead_at
     row.problem_code, row.problem = one.note or ("", "")
 

@@ -15,6 +15,7 @@ _COLUMNS = {
     "by_workspace": "jsonb",
     "usage": "text",
     "horizon": "bigint",
+    "seen": "bigint",
     "rated_at": "timestamptz",
     "ahead_at": "timestamptz",
     "problem_code": "text",

@@ -80,3 +80,15 @@ def test_ten_of_thirty_are_admitted_and_a_thousand_credits_are_drawn_once(pool) 
     assert not Hold.objects.filter(status="pending").exists()
     assert ask(31) == "not_enough_credit"
     assert list(check_ledger()) == []
+
+
+def test_usage_that_is_drawn_before_it_is_rated_pins_nothing_any_more(pool) -> None:
+    """Of three jobs one is rated and another settled since: what is drawn is of both."""
+    first, second, _ = (ask(number) for number in range(3))
+    complete(job_id=first, now=timezone.now())
+    rate(pool.customer)
+    complete(job_id=second, now=timezone.now())
+    now = timezone.now()
+    assert draw_for_jobs(customer_ids=[pool.customer_id], now=now) == 2
+    assert balance_of(pool_id=pool.pk, at=now)[:3] == (D(800), D(100), D(700))
+    assert list(check_ledger()) == []

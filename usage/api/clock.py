@@ -34,7 +34,7 @@ class CustomerClockView(APIView):
         request=ClockSerializer,
         responses={
             200: OpenApiResponse(ClockSerializer, "Where it stands now."),
-            **schema.REFUSALS,
+            **schema.BODY_REFUSALS,
             404: OpenApiResponse(schema.PROBLEM, "`unknown_customer`."),
             409: OpenApiResponse(schema.PROBLEM, "`no_test_clock`, `clock_goes_back`."),
             422: OpenApiResponse(schema.PROBLEM, "`invalid`."),

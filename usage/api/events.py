@@ -64,7 +64,9 @@ class EventsView(APIView):
             200: OpenApiResponse(schema.REPORT, "All stored or duplicates, with the report."),
             204: OpenApiResponse(None, "All stored or duplicates."),
             207: OpenApiResponse(schema.REPORT, "Some were rejected."),
-            400: OpenApiResponse(schema.REJECTED, "Not JSON (`malformed`), or all rejected."),
+            400: OpenApiResponse(
+                schema.PROBLEM, "Not JSON (`malformed`); or all rejected, with the report in it."
+            ),
             **schema.REFUSALS,
             413: OpenApiResponse(schema.PROBLEM, "`too_many_events`, `body_too_large`: split it."),
             415: OpenApiResponse(

@@ -5,8 +5,6 @@ from typing import Any
 from drf_spectacular.utils import inline_serializer
 from rest_framework import serializers
 
-from usage.api.schema import problem_fields
-
 CLAIMS_DESCRIPTION = """
 One claimed result or a list of at most 1,000. `id` is the sender's: under one id a customer's
 contract has one outcome for ever; the same claim again is a duplicate, other content a `conflict`.
@@ -102,7 +100,5 @@ def _outcome() -> dict[str, Any]:
     }
 
 
-_REPORT = _parts_of_report()
-REPORT = inline_serializer("ClaimReport", _REPORT)
-REJECTED = inline_serializer("RejectedClaims", problem_fields() | _REPORT)
+REPORT = inline_serializer("ClaimReport", _parts_of_report())
 OUTCOME = inline_serializer("Outcome", _outcome())

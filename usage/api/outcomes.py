@@ -43,7 +43,9 @@ class OutcomesView(APIView):
         responses={
             200: OpenApiResponse(outcome_schema.REPORT, "All stored or duplicates."),
             207: OpenApiResponse(outcome_schema.REPORT, "Some were rejected."),
-            400: OpenApiResponse(outcome_schema.REJECTED, "Not JSON, or all rejected."),
+            400: OpenApiResponse(
+                schema.PROBLEM, "Not JSON; or all rejected, with the report in it."
+            ),
             **schema.REFUSALS,
             413: OpenApiResponse(schema.PROBLEM, "`too_many_outcomes`, `body_too_large`: split."),
         },
@@ -105,7 +107,7 @@ class OutcomeStepView(APIView):
         request=StepSerializer,
         responses={
             200: outcome_schema.OUTCOME,
-            **schema.REFUSALS,
+            **schema.BODY_REFUSALS,
             404: OpenApiResponse(schema.PROBLEM, "`unknown_outcome`"),
             409: OpenApiResponse(schema.PROBLEM, "`wrong_state`, `window_over`"),
             422: OpenApiResponse(schema.PROBLEM, "`invalid`, `reason_missing`, `invalid_time`"),

@@ -95,8 +95,12 @@ def _customer_usage() -> dict[str, Any]:
 CUSTOMER_USAGE = inline_serializer("CustomerUsage", _customer_usage())
 PROBLEM = inline_serializer("Problem", problem_fields())
 REPORT = inline_serializer("IngestReport", _report_fields())
-REJECTED = inline_serializer("RejectedProblem", problem_fields() | _report_fields())
 REFUSALS = {
     401: OpenApiResponse(PROBLEM, "No API key, or one that is not valid."),
     403: OpenApiResponse(PROBLEM, "The API key lacks the scope."),
+}
+BODY_REFUSALS = {
+    400: OpenApiResponse(PROBLEM, "`parse_error`: the body cannot be read as its content type."),
+    **REFUSALS,
+    415: OpenApiResponse(PROBLEM, "`unsupported_media_type`: send JSON."),
 }

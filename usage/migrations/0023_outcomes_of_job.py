@@ -7,7 +7,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('plans', '0019_frozen_histories'),
-        ('usage', '0020_scopes'),
+        ('usage', '0022_late_starts'),
     ]
 
     operations = [

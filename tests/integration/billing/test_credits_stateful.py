@@ -30,14 +30,22 @@ from billing.credits.holding import (
 )
 from billing.credits.moving import expire_early, transfer
 from billing.credits.queries import balance_of
+from billing.credits.refill_settings import TopUpTerms, set_top_up
+from billing.credits.topping_up import FAILURES_MOST, PAUSE, top_up
 from billing.ledger.checks import check_ledger
-from billing.models import CreditGrant, LedgerAccount
-from tests.fixtures.world import World, at
+from billing.models import CreditGrant, LedgerAccount, TopUp
+from plans.models import CreditPack, CreditUnit, Plan, Price
+from plans.operations.publishing import publish_version
+from plans.operations.versions import add_price, create_plan, start_version
+from tests.fixtures.world import EVER, World, at
 
 START = at(2026, 3, 1)
 HOUR = timedelta(hours=1)
 AMOUNTS = st.integers(1, 4000).map(lambda cents: D(cents) / 100)
 NUMBERS = count(1)
+# Packs by key, and whether their credit waits for its payment; “gone” is sold by nobody.
+PACKS = {"prompt": False, "due": True}
+PACK_CREDITS = D(20)
 
 
 @dataclass
@@ -75,17 +83,62 @@ class Held:
     slices: list[tuple[Granted, D]] = field(default_factory=list)
 
 
+@dataclass
+class Refill:
+    """A top-up in the model, with the times at which it bought packs and what failed since."""
+
+    terms: TopUpTerms
+    bought: list[datetime] = field(default_factory=list)
+    failures: int = 0
+    next_try: datetime | None = None
+
+    def rests(self, now: datetime) -> bool:
+        """Say whether packs of the month, the last of them, or what failed keep it from buying."""
+        month = [each for each in self.bought if each.month == now.month]
+        cooldown = timedelta(minutes=self.terms.cooldown_minutes)
+        return len(month) >= self.terms.most_per_period or (
+            bool(self.bought) and now < self.bought[-1] + cooldown
+        )
+
+    def waits(self, now: datetime) -> bool:
+        """Say whether it is off after failures, or pauses after one."""
+        return self.failures >= FAILURES_MOST or (self.next_try is not None and now < self.next_try)
+
+    def fail(self, now: datetime) -> None:
+        """Pause twice as long after each failure."""
+        self.failures += 1
+        self.next_try = now + PAUSE * 2 ** (self.failures - 1)
+
+
+def selling_packs() -> Plan:
+    """Return a plan that sells the packs."""
+    unit = CreditUnit.objects.create(code="TOKN", name="Tokens", decimals=2)
+    version = start_version(plan=create_plan(key="plan", name="Plan"), currency="USD")
+    for key, needs_payment in PACKS.items():
+        CreditPack.objects.create(
+            version=version, key=key, name=key, unit=unit, credits=PACK_CREDITS, amount=2,
+            needs_payment=needs_payment,
+        )  # fmt: skip
+    add_price(version=version, price=Price(key="fee", name="Fee", model="flat", amount=1))
+    publish_version(version=version, effective_from=EVER, by=None, now=EVER)
+    return version.plan
+
+
 class Pool(RuleBasedStateMachine):
     """One pool, its model, and a clock that only goes forward."""
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(pack=st.sampled_from([*PACKS, "gone"]), most=st.integers(1, 3))
+    def begin(self, pack: str, most: int) -> None:
         number = next(NUMBERS)
         customer = World().customer(f"stateful-{number}")
         unit = define_credit_unit(code="TOKN", name="Tokens", decimals=2)
         self.pool = open_pool(customer=customer, key="main", name="Main", unit=unit)
         self.other = open_pool(customer=customer, key="other", name="Other", unit=unit)
+        plan = Plan.objects.filter(key="plan").first() or selling_packs()
+        World().subscribe(customer, plan, starts_at=EVER)
         self.now = START
+        self.refill = Refill(TopUpTerms(threshold=D(500), pack_key=pack, most_per_period=most))
+        set_top_up(pool=self.pool, terms=self.refill.terms)
         self.grants: list[Granted] = []
         self.holds: list[Held] = []
         self.uses: dict[str, list[tuple[Granted, D]]] = {}
@@ -291,6 +344,54 @@ class Pool(RuleBasedStateMachine):
                     each.waits = False
             mark_paid(grant_id=grant.number, paid_at=self.now, now=self.now)
 
+    @rule(
+        threshold=st.sampled_from([D(1), D(30), D(500), D(500)]),
+        pack=st.sampled_from([*PACKS, *PACKS, "gone"]),
+        most=st.integers(1, 3),
+        cooldown=st.sampled_from([0, 60, 600]),
+    )
+    def set_top_up(self, threshold: D, pack: str, most: int, cooldown: int) -> None:
+        terms = TopUpTerms(
+            threshold=threshold, pack_key=pack, most_per_period=most, cooldown_minutes=cooldown
+        )
+        set_top_up(pool=self.pool, terms=terms)
+        self.refill = Refill(terms, self.refill.bought)
+
+    @rule(times=st.integers(1, 2))
+    def top_up(self, times: int) -> None:
+        for _ in range(times):
+            is_bought = self.is_refilled()
+            assert top_up(pool_ids=[self.pool.pk], now=self.now) == is_bought
+            if is_bought:
+                self.note_pack()
+        row = TopUp.objects.get(pool=self.pool)
+        assert (row.failures, row.next_try_at) == (self.refill.failures, self.refill.next_try)
+        assert (row.disabled_at is None) == (self.refill.failures < FAILURES_MOST)
+
+    def is_refilled(self) -> bool:
+        """Tell whether a pack is bought now; a pack that is sold by nobody is a failure."""
+        refill = self.refill
+        if refill.waits(self.now):
+            return False
+        unpaid = any(each.waits for each in self.grants if each.key.startswith("pack:"))
+        if self.available() >= refill.terms.threshold or unpaid or refill.rests(self.now):
+            return False
+        if refill.terms.pack_key not in PACKS:
+            refill.fail(self.now)
+            return False
+        return True
+
+    def note_pack(self) -> None:
+        self.refill.bought.append(self.now)
+        self.refill.failures, self.refill.next_try = 0, None
+        key = f"pack:top-up:{self.pool.pk}:{len(self.refill.bought)}"
+        row = CreditGrant.objects.get(pool=self.pool, key=key)
+        waits = PACKS[self.refill.terms.pack_key]
+        self.grants.append(
+            Granted(key, PACK_CREDITS, PACK_CREDITS, 100, self.now, None, True, D(0), row.pk, waits)
+        )
+        self.issued += PACK_CREDITS
+
     @rule(pick=st.integers(0, 100), share=st.integers(1, 100))
     def transfer(self, pick: int, share: int) -> None:
         movable = [each for each in self.grants if not self.is_over(each) and self.free(each)]
@@ -322,7 +423,7 @@ class Pool(RuleBasedStateMachine):
             said = {"key": key, "reason": "Ended.", "now": self.now, "by_id": None}
             assert expire_early(grant=old, **said) == free
 
-    @rule(hours=st.integers(1, 10))
+    @rule(hours=st.sampled_from([1, 2, 3, 4, 5, 6, 8, 10, 400]))
     def wait(self, hours: int) -> None:
         self.now += hours * HOUR
 

@@ -27,6 +27,7 @@ from usage.operations.api_keys import issue_key
 
 START = at(2026, 11, 1)
 NOW = at(2026, 11, 10, 12)
+ENDED = NOW - timedelta(minutes=1)
 JOBS = {"key": "jobs", "model": "per_unit", "amount": D("0.10")}
 FEE = {"key": "fee", "model": "flat", "amount": D(30)}
 
@@ -56,7 +57,7 @@ def settled_job(customer: Customer, *, held: str, xid: int | None = None, **said
         held_quantities=[["", [], held]],
         admitted_at=NOW,
         silent_at=NOW,
-        ended_at=NOW,
+        ended_at=ENDED,
         settled_at=None if xid is None else NOW,
         settled_xid=xid,
         **said,
@@ -93,7 +94,8 @@ def test_the_hold_of_a_job_ends_when_the_reading_knows_its_usage(world: World, a
     world.use("lab", time=at(2026, 11, 2), times=5)
     lab = acme.workspaces.get(key="lab")
     known = settled_job(acme, held="0.60", xid=current_horizon() - 1, workspace=lab)
-    later = settled_job(acme, held="0.25", xid=current_horizon() + 100_000, workspace=lab)
+    later = settled_job(acme, held="0.25", xid=current_horizon() - 1, workspace=lab)
+    Job.objects.filter(pk=later.pk).update(ended_at=NOW)
     runs = settled_job(acme, held="2")
 
     report = rate_spend(customer_ids=[acme.pk], now=NOW)
@@ -130,12 +132,12 @@ def test_what_a_later_reading_wrote_stays(world: World, acme) -> None:
     world.use("acme", time=at(2026, 11, 2), times=3)
     job = settled_job(acme, held="0.60", xid=current_horizon() - 1)
     later = current_horizon() + 1_000_000
-    Spend.objects.filter(customer=acme).update(horizon=later, spent=D(99), rated_at=NOW)
+    Spend.objects.filter(customer=acme).update(seen=later, spent=D(99), rated_at=NOW)
 
     rate_spend(customer_ids=[acme.pk], now=NOW + timedelta(hours=1))
 
     row = spend_of(acme)
-    assert (row.spent, row.horizon, row.rated_at) == (D(99), later, NOW)
+    assert (row.spent, row.seen, row.rated_at) == (D(99), later, NOW)
     assert held_of(job) == (D("0.60"), None)
 
 

@@ -1,0 +1,44 @@
+"""What a job is expected to cost, as its admission asks for it."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from billing.estimates.values import Estimate
+from billing.estimating import estimate
+from billing.jobs.asking import JobRequest
+from billing.jobs.money import customer_of, is_fresh
+from billing.jobs.reading import Account
+from billing.spend.margin import Standing
+from plans import rating
+from plans.models import JobClass, Workspace
+
+
+def expected_of(
+    account: Account, request: JobRequest, *, standing: Standing, at: datetime
+) -> Estimate:
+    """Return the estimate of a job that asks for admission. Raises RatingError.
+
+    A job beyond an allowance that the plan does not exceed is priced as if it did: the rule of the
+    allowance refuses it, and says why.
+    """
+    try:
+        fresh = standing if is_fresh(account, at=at) else None
+        return _estimate(account, request, standing=fresh, at=at)
+    except rating.BeyondAllowance:
+        beyond = replace(standing, rates_beyond=True)
+        return _estimate(account, request, standing=beyond, at=at)
+
+
+def _estimate(
+    account: Account, request: JobRequest, *, standing: Standing | None, at: datetime
+) -> Estimate:
+    return estimate(
+        customer=customer_of(account),
+        job_class=JobClass(id=account.class_id, key=request.job_class),
+        input_size=request.input_size,
+        at=at,
+        workspace=Workspace(key=account.workspace) if account.workspace else None,
+        dimensions=request.dimensions,
+        service_class=request.service_class,
+        standing=standing,
+    )
