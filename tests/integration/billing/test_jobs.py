@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 from django.utils import timezone
 
+from billing.jobs import admitting
 from billing.jobs.admitting import admit
 from billing.jobs.asking import JobRequest
 from billing.jobs.checks import verify_spend
@@ -111,6 +112,39 @@ def test_a_fourth_job_at_once_is_refused_until_one_ends(service, acme):
 
     service.post(f"jobs/{jobs[0]}/cancel")
     assert service.ask()[0] == 201
+
+
+def overtaken(monkeypatch, service, by):
+    """Let jobs be admitted between what the next one is decided on and its writing."""
+    likely = admitting._likely
+
+    def meanwhile(*asked, **said):
+        monkeypatch.setattr(admitting, "_likely", likely)
+        for _ in range(by):
+            service.admit(input_size=1000)
+        return likely(*asked, **said)
+
+    monkeypatch.setattr(admitting, "_likely", meanwhile)
+
+
+def test_a_job_that_another_overtakes_is_counted_beside_it(service, acme, monkeypatch):
+    overtaken(monkeypatch, service, by=1)
+
+    status, body = service.ask(input_size=1000)
+
+    assert (status, body["held"]) == (201, "9")
+    row = spend_of(acme)
+    assert (row.held, row.running, row.hour_jobs) == (D(18), 2, {"render": 2})
+    assert Job.objects.count() == 2
+
+
+def test_a_job_that_was_overtaken_beyond_a_limit_is_refused(service, acme, monkeypatch):
+    overtaken(monkeypatch, service, by=3)
+
+    status, body = service.ask(input_size=1000)
+
+    assert (status, body["code"]) == (429, "too_many_concurrent_jobs")
+    assert (spend_of(acme).held, spend_of(acme).running, Job.objects.count()) == (D(27), 3, 3)
 
 
 def test_a_budget_counts_what_is_spent_held_and_asked(service, acme):
