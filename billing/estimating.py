@@ -27,9 +27,9 @@ STANDS_FOR = timedelta(minutes=15)
 
 
 class _Likely(NamedTuple):
-    """Jobs that this one may turn out like, with their quantities at its input size."""
+    """Jobs that this one may turn out like."""
 
-    jobs: list[tuple[Used, ...]]
+    jobs: list[tuple[PerInput, ...]]
     basis: Basis
     is_sample: bool
 
@@ -55,11 +55,9 @@ def estimate(
     """
     standing = standing or standing_of(customer=customer, at=at, spend=spend)
     known = dict(dimensions or {})
-    likely = _likely(
-        customer=customer, job_class=job_class, input_size=input_size, known=known, at=at
-    )
+    likely = _likely(customer=customer, job_class=job_class, known=known, at=at)
     values = _known_values(standing, known=known, service_class=service_class)
-    jobs = [_at_values(job, values) for job in likely.jobs]
+    jobs = _sized(likely.jobs, input_size=input_size, known=values)
     amounts = _amounts(standing, jobs, workspace=workspace.key if workspace else "")
     return Estimate(
         currency=customer.currency,
@@ -73,12 +71,7 @@ def estimate(
 
 
 def _likely(
-    *,
-    customer: Customer,
-    job_class: JobClass,
-    input_size: Decimal,
-    known: Mapping[str, str],
-    at: datetime,
+    *, customer: Customer, job_class: JobClass, known: Mapping[str, str], at: datetime
 ) -> _Likely:
     """Take the customer's own jobs if they are enough, then the class's, then what it declares.
 
@@ -86,25 +79,22 @@ def _likely(
     """
     own = newest_jobs(job_class_id=job_class.pk, customer_id=customer.pk, at=at)
     if len(own) >= COMPARABLE_LEAST:
-        return _sample(own, "customer", input_size=input_size, known=known)
+        return _sample(own, "customer", known=known)
     others = newest_of_class(job_class_id=job_class.pk, at=at)
     if len(others) >= COMPARABLE_LEAST:
-        return _sample(others, "class", input_size=input_size, known=known)
+        return _sample(others, "class", known=known)
     declared = _declared(job_class)
     if declared:
-        return _Likely([_scaled(job, input_size) for job in declared], "declared", False)
+        return _Likely(declared, "declared", False)
     if own or others:
-        basis: Basis = "customer" if own else "class"
-        return _sample(own or others, basis, input_size=input_size, known=known)
+        return _sample(own or others, "customer" if own else "class", known=known)
     return _Likely([], "unknown", False)
 
 
-def _sample(
-    jobs: Sequence[ComparableJob], basis: Basis, *, input_size: Decimal, known: Mapping[str, str]
-) -> _Likely:
+def _sample(jobs: Sequence[ComparableJob], basis: Basis, *, known: Mapping[str, str]) -> _Likely:
     alike = [job for job in jobs if job.dimensions == known]
     taken = alike if len(alike) >= COMPARABLE_LEAST else jobs
-    return _Likely([_scaled(job.used, input_size) for job in taken], basis, True)
+    return _Likely([job.used for job in taken], basis, True)
 
 
 def _declared(job_class: JobClass) -> list[tuple[PerInput, ...]]:
@@ -121,29 +111,35 @@ def _declared(job_class: JobClass) -> list[tuple[PerInput, ...]]:
     ]
 
 
-def _scaled(used: Iterable[PerInput], input_size: Decimal) -> tuple[Used, ...]:
-    return tuple(
-        Used(each.meter, each.dimensions, times(each.quantity, input_size)) for each in used
-    )
-
-
 _KnownValues = Mapping[str, tuple[str | None, ...]]
+_Cell = tuple[str, tuple[str, ...]]
 
 
-def _at_values(job: tuple[Used, ...], known: _KnownValues) -> tuple[Used, ...]:
-    """Return the job's quantities at the dimension values that are known beforehand."""
-    if not known:
-        return job
-    moved: dict[tuple[str, tuple[str, ...]], Decimal] = {}
-    for each in job:
-        said = known.get(each.meter, ())
-        values = tuple(
-            value if place >= len(said) or said[place] is None else str(said[place])
-            for place, value in enumerate(each.dimensions)
-        )
-        key = (each.meter, values)
-        moved[key] = plus(moved.get(key, ZERO), each.quantity)
-    return tuple(Used(*key, quantity) for key, quantity in moved.items())
+def _sized(
+    jobs: Iterable[Iterable[PerInput]], *, input_size: Decimal, known: _KnownValues
+) -> list[tuple[Used, ...]]:
+    """Return what the jobs would use at this input size and at the values known beforehand."""
+    cells: dict[_Cell, _Cell] = {}
+    found = []
+    for job in jobs:
+        quantities: dict[_Cell, Decimal] = {}
+        for meter, dimensions, per_input in job:
+            cell = cells.get((meter, dimensions))
+            if cell is None:
+                cell = meter, _at_values(dimensions, known.get(meter, ()))
+                cells[meter, dimensions] = cell
+            quantity = times(per_input, input_size)
+            before = quantities.get(cell)
+            quantities[cell] = quantity if before is None else plus(before, quantity)
+        found.append(tuple(Used(*cell, quantity) for cell, quantity in quantities.items()))
+    return found
+
+
+def _at_values(dimensions: tuple[str, ...], known: tuple[str | None, ...]) -> tuple[str, ...]:
+    return tuple(
+        value if place >= len(known) or (said := known[place]) is None else str(said)
+        for place, value in enumerate(dimensions)
+    )
 
 
 def _known_values(

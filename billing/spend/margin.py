@@ -78,10 +78,16 @@ class _Piece(NamedTuple):
 class _Base(NamedTuple):
     """A price with what is used of it so far: ``cells`` are told apart only where it does so.
 
-    ``pieces`` remembers what more of a cell costs, as far as that was asked.
+    ``credit`` is the code of the credit that it is in, "" where that is money; ``keeps_highest``
+    says that its meter does not add up. ``pieces`` remembers what more of a cell costs, as far as
+    that was asked.
     """
 
     price: rating.Price
+    meter: str
+    credit: str
+    tells_apart: bool
+    keeps_highest: bool
     share: Fraction
     cells: dict[tuple[str, ...], Decimal]
     shares: dict[str, Decimal]
@@ -94,16 +100,6 @@ class _Base(NamedTuple):
     def used(self) -> Decimal:
         """Return what is used of the price."""
         return total(self.cells.values())
-
-    @property
-    def credit(self) -> str:
-        """Return the code of the credit that the price is in, or "" where it is in money."""
-        return self.price.credit.code if self.price.credit else ""
-
-    @property
-    def tells_apart(self) -> bool:
-        """Say whether the price looks at dimension values."""
-        return isinstance(self.price.model, rating.Matrix) or bool(self.price.class_dimension)
 
 
 class MarginPricer:
@@ -140,12 +136,9 @@ class MarginPricer:
         That is what `amounts` says, sooner where many jobs are priced: as far as a price is
         straight, one rating says what each unit more of it costs.
         """
-        by_meter: dict[str, list[Used]] = {}
-        for each in quantities:
-            by_meter.setdefault(each.meter, []).append(each)
         found: dict[str, Decimal] = {}
         for base in self._bases:
-            more = by_meter.get(base.price.meter or "")
+            more = [each for each in quantities if each.meter == base.meter]
             if more:
                 found[base.credit] = plus(found.get(base.credit, ZERO), self._added(base, more))
         return found
@@ -170,6 +163,10 @@ class MarginPricer:
         price = self._at_margin(price)
         base = _Base(
             price=price,
+            meter=usage.meter,
+            credit=price.credit.code if price.credit else "",
+            tells_apart=isinstance(price.model, rating.Matrix) or bool(price.class_dimension),
+            keeps_highest=usage.meter in self._standing.highest,
             share=share,
             cells={},
             shares=dict(usage.workspaces),
@@ -179,7 +176,7 @@ class MarginPricer:
             pieces={},
         )
         cells = dict(usage.cells)
-        if not base.tells_apart and not self._keeps_highest(price):
+        if not base.tells_apart and not base.keeps_highest:
             cells = {(): total(cells.values())} if cells else {}
         base = base._replace(cells=cells)
         exact, rounded = self._rate(base)
@@ -189,12 +186,9 @@ class MarginPricer:
         price = _rated_beyond(price, always=self._standing.rates_beyond)
         return price if self._late_credits else rating.without_late_credits(price)
 
-    def _keeps_highest(self, price: rating.Price) -> bool:
-        return price.meter in self._standing.highest
-
     def _amount(self, base: _Base, quantities: Sequence[Used]) -> MarginAmount:
         exact, rounded = base.exact, base.rounded
-        more = [each for each in quantities if each.meter == base.price.meter]
+        more = [each for each in quantities if each.meter == base.meter]
         if more:
             exact, rounded = self._rate(self._with(base, more))
         return MarginAmount(
@@ -206,7 +200,7 @@ class MarginPricer:
 
     def _added(self, base: _Base, more: Sequence[Used]) -> Decimal:
         """Return what more of a price costs, not rounded: by its pieces, where it has them."""
-        if self._keeps_highest(base.price):
+        if base.keeps_highest:
             return minus(self._rate(self._with(base, more))[0], base.exact)
         if not base.tells_apart and len(more) > 1:
             more = [more[0]._replace(quantity=total(each.quantity for each in more))]
@@ -253,11 +247,10 @@ class MarginPricer:
         return total(line.exact_amount for line in lines), total(line.amount for line in lines)
 
     def _with(self, base: _Base, more: Sequence[Used]) -> _Base:
-        keeps_highest = self._keeps_highest(base.price)
-        join = max if keeps_highest else plus
+        join = max if base.keeps_highest else plus
         cells, shares = dict(base.cells), dict(base.shares)
         for each in more:
-            cell = each.dimensions if base.tells_apart or keeps_highest else ()
+            cell = each.dimensions if base.tells_apart or base.keeps_highest else ()
             cells[cell] = join(cells.get(cell, ZERO), each.quantity)
             shares[self._workspace] = plus(shares.get(self._workspace, ZERO), each.quantity)
         transactions = (*base.transactions, *(each.quantity for each in more))
