@@ -226,14 +226,12 @@ def test_thousands_move_in_a_fixed_number_of_queries(kept):
     subscribe_many(customer_ids=ids, plan=kept, starts_at=MAY)
     third = draft(kept)
 
-    began = datetime.now(UTC)
     publish_version(version=third, effective_from=JUNE, by=None, now=MAY, existing=Move(When.NEVER))
     many = queries(lambda: move_subscribers(version=third, move=move, now=JUNE + SECOND))
 
     assert many == few
     assert VersionPin.objects.filter(starts_at=JUNE).count() == 4003
     assert VersionPin.objects.filter(ends_at=datetime(2026, 7, 1, tzinfo=UTC)).count() == 2001
-    assert (datetime.now(UTC) - began).total_seconds() < 10
 
 
 def test_who_is_touched_is_read_in_two_queries(kept, django_assert_num_queries):
