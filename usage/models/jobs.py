@@ -40,7 +40,10 @@ class Job(models.Model):
         INPUT = "input", "By the input"
 
     public_id = models.UUIDField(default=uuid4, unique=True, editable=False)
-    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="jobs")
+    # Its indices by customer begin with it.
+    customer = models.ForeignKey(
+        Customer, on_delete=models.PROTECT, related_name="jobs", db_index=False
+    )
     workspace = models.ForeignKey(
         Workspace, on_delete=models.PROTECT, null=True, related_name="jobs"
     )
@@ -189,7 +192,8 @@ class JobUsage(models.Model):
 class JobStep(models.Model):
     """One transition of a job, once for its key: when it was, when we were told, and the answer."""
 
-    job = models.ForeignKey(Job, on_delete=models.PROTECT, related_name="log")
+    # Unique with its key.
+    job = models.ForeignKey(Job, on_delete=models.PROTECT, related_name="log", db_index=False)
     key = models.CharField(max_length=200)
     kind = models.CharField(max_length=20)
     happened_at = models.DateTimeField()
