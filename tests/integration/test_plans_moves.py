@@ -209,7 +209,7 @@ def test_nobody_moves_to_a_draft(kept):
 # Four thousand --------------------------------------------------------------------------------
 
 
-def test_thousands_move_in_a_fixed_number_of_queries(kept):
+def test_hundreds_move_in_a_fixed_number_of_queries(kept):
     def queries(move_all):
         with CaptureQueriesContext(connection) as found:
             move_all()
@@ -219,7 +219,7 @@ def test_thousands_move_in_a_fixed_number_of_queries(kept):
     few = queries(lambda: move_subscribers(version=version, move=move, now=MAY))
     rows = [
         Customer(key=f"c{n}", name=f"C{n}", time_zone=["UTC", "Asia/Tokyo"][n % 2])
-        for n in range(4000)
+        for n in range(400)
     ]
     Customer.objects.bulk_create(rows)
     ids = [row.pk for row in rows]
@@ -230,8 +230,8 @@ def test_thousands_move_in_a_fixed_number_of_queries(kept):
     many = queries(lambda: move_subscribers(version=third, move=move, now=JUNE + SECOND))
 
     assert many == few
-    assert VersionPin.objects.filter(starts_at=JUNE).count() == 4003
-    assert VersionPin.objects.filter(ends_at=datetime(2026, 7, 1, tzinfo=UTC)).count() == 2001
+    assert VersionPin.objects.filter(starts_at=JUNE).count() == 403
+    assert VersionPin.objects.filter(ends_at=datetime(2026, 7, 1, tzinfo=UTC)).count() == 201
 
 
 def test_who_is_touched_is_read_in_two_queries(kept, django_assert_num_queries):

@@ -329,6 +329,7 @@ def test_jobs_are_told_once_each_from_when_the_endpoint_was_made(acme, clean_usa
         settled_job(acme, f"job-{number}")
     settled_job(acme, "lost", state="expired")
     settled_job(create_customer(key="other", name="Other"), "theirs")
+    wait_for_horizon()
 
     while tell_of_jobs(jobs_max=2):
         pass
