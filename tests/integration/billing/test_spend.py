@@ -336,6 +336,7 @@ def test_spend_and_holds_never_fall_below_what_is_owed_while_a_job_is_settled(
     row = spend_of(acme)
     assert row.spent + row.held == owed
 
+    wait_for_horizon(within_s=20)
     sweep_spend(now=NOW)
     row = spend_of(acme)
     assert (row.spent, row.held) == (owed, D(0))

@@ -321,7 +321,7 @@ def settled_job(customer, key, *, state="succeeded"):
 
 def test_jobs_are_told_once_each_from_when_the_endpoint_was_made(acme, clean_usage, clock):
     settled_job(acme, "before")
-    wait_for_horizon()
+    wait_for_horizon(within_s=60)
     types = [EventType.JOB_SETTLED, EventType.JOB_EXPIRED]
     endpoint(acme, "https://acme.example/h", clock, types=types)
     endpoint(None, "https://us.example/h", clock, types=types)
@@ -329,7 +329,7 @@ def test_jobs_are_told_once_each_from_when_the_endpoint_was_made(acme, clean_usa
         settled_job(acme, f"job-{number}")
     settled_job(acme, "lost", state="expired")
     settled_job(create_customer(key="other", name="Other"), "theirs")
-    wait_for_horizon()
+    wait_for_horizon(within_s=60)
 
     while tell_of_jobs(jobs_max=2):
         pass
