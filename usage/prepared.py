@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connections
 
 
 def first_row(statement: str, values: Mapping[str, Any] | Sequence[Any]) -> tuple[Any, ...] | None:
@@ -19,14 +19,16 @@ def all_rows(statement: str, values: Mapping[str, Any] | Sequence[Any]) -> list[
     Django binds values on its own side, so PostgreSQL would plan every request's text. Where
     queries are counted or wrapped they go Django's way, to be seen. Raises what a cursor raises.
     """
-    connection.ensure_connection()
-    if connection.queries_logged or connection.execute_wrappers:
-        with connection.cursor() as cursor:
+    # Once: each time that the name `connection` is asked it finds out anew whose thread this is.
+    ours = connections[DEFAULT_DB_ALIAS]
+    ours.ensure_connection()
+    if ours.queries_logged or ours.execute_wrappers:
+        with ours.cursor() as cursor:
             cursor.execute(statement, values)
             return list(cursor.fetchall())
-    connection.validate_no_broken_transaction()
+    ours.validate_no_broken_transaction()
     # Django turns it off; its own cursors bind values themselves, and prepare nothing even so.
-    connection.connection.prepare_threshold = 0
-    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as direct:
+    ours.connection.prepare_threshold = 0
+    with ours.wrap_database_errors, psycopg.Cursor(ours.connection) as direct:
         direct.execute(statement, values, prepare=True)
         return direct.fetchall()
