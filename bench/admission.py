@@ -3,7 +3,6 @@
 Over HTTP, on the server of a deployment, beside single rows that as many clients insert and commit.
 """
 
-import http.client
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -18,7 +17,7 @@ from django.db import connection
 from bench.database import direct_connection, settle
 from bench.estimates import finish_jobs
 from bench.figures import print_figure, spread
-from bench.server import CLIENTS, HOST, THREADS, WORKERS, RequestRefused, running_server
+from bench.server import CLIENTS, THREADS, WORKERS, Line, RequestRefused, running_server
 from bench.sizes import Size
 from bench.world import CLASSES, customer_key
 from billing.spend.rating import rate_spend
@@ -30,6 +29,7 @@ CUSTOMERS = 1_000
 ROUNDS = 5
 SECONDS = 4.0
 JOB_CLASS = "class-0"
+PATH = "/api/v1/jobs"
 
 
 class Turn(NamedTuple):
@@ -98,17 +98,13 @@ class _Admissions:
 
     def __init__(self, port: int, secret: str) -> None:
         self._port = port
-        self._headers = {
-            "Authorization": f"Bearer {secret}",
-            "Content-Type": "application/json",
-            "X-Forwarded-Proto": "https",
-        }
+        self._headers = {"Authorization": f"Bearer {secret}"}
 
     def client(self, customers: int) -> Callable[[int, float], list[float]]:
         """Return what one client does: admit jobs of so many customers until an instant."""
 
         def work(number: int, until: float) -> list[float]:
-            web = http.client.HTTPConnection(HOST, self._port, timeout=60)
+            web = Line(self._port, path=PATH, headers=self._headers)
             times: list[float] = []
             mark = f"{time.time_ns()}.{number}"
             while (started := time.perf_counter()) < until:
@@ -120,19 +116,16 @@ class _Admissions:
 
         return work
 
-    def _admit(self, web: http.client.HTTPConnection, whose: int, *, key: str) -> None:
+    def _admit(self, web: Line, whose: int, *, key: str) -> None:
         asked: dict[str, Any] = {
             "subject": customer_key(whose),
             "job_class": JOB_CLASS,
             "input_size": "1000",
             "dimensions": {"class": CLASSES[whose % len(CLASSES)]},
         }
-        headers = self._headers | {"Idempotency-Key": key}
-        web.request("POST", "/api/v1/jobs", body=msgspec.json.encode(asked), headers=headers)
-        answer = web.getresponse()
-        said = answer.read()
-        if answer.status != 201:
-            raise RequestRefused(f"POST /api/v1/jobs: {answer.status} {said[:500]!r}")
+        status, said = web.post(msgspec.json.encode(asked), **{"Idempotency-Key": key})
+        if status != 201:
+            raise RequestRefused(f"POST {PATH}: {status} {said[:500]!r}")
 
 
 def _inserts(number: int, until: float) -> list[float]:

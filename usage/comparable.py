@@ -1,27 +1,19 @@
 """What comparable jobs used for each unit of their input: what estimates rest on."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from decimal import Decimal
 from functools import lru_cache
 from itertools import groupby
 from time import monotonic
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from usage.comparable_sample import PerInput, Sample
 from usage.prepared import all_rows
 
 NEWEST = 100
 KEPT_FOR_S = 5.0
-
-
-class PerInput(NamedTuple):
-    """What a job used of a meter, by the values of its dimensions, for each unit of its input."""
-
-    meter: str
-    dimensions: tuple[str, ...]
-    quantity: Decimal
 
 
 class ComparableJob(NamedTuple):
@@ -29,6 +21,26 @@ class ComparableJob(NamedTuple):
 
     dimensions: Mapping[str, str]
     used: tuple[PerInput, ...]
+
+
+class ComparableJobs:
+    """Comparable jobs, the newest first, with the samples that were taken of them."""
+
+    def __init__(self, jobs: Sequence[ComparableJob]) -> None:
+        self._all = Sample([job.used for job in jobs])
+        by_values: dict[frozenset[tuple[str, str]], list[tuple[PerInput, ...]]] = {}
+        for job in jobs:
+            by_values.setdefault(frozenset(job.dimensions.items()), []).append(job.used)
+        self._alike = {values: Sample(used) for values, used in by_values.items()}
+
+    def __len__(self) -> int:
+        """Return how many jobs there are."""
+        return len(self._all)
+
+    def sample(self, *, known: Mapping[str, str], least: int) -> Sample:
+        """Return the jobs that had the same values known beforehand, or all where these are few."""
+        alike = self._alike.get(frozenset(known.items()))
+        return self._all if alike is None or len(alike) < least else alike
 
 
 # The inner query is one scan of an index of jobs that succeeded, whichever it is.
@@ -48,18 +60,18 @@ _OF_ALL = _NEWEST.format(whose="")
 
 def newest_jobs(
     *, job_class_id: int, customer_id: int | None, at: datetime, limit: int = NEWEST
-) -> list[ComparableJob]:
+) -> ComparableJobs:
     """Return the newest jobs of a class that had succeeded by an instant, the newest first.
 
     Of one customer, or of all where that is None. A job without any usage is one, too.
     """
     values = {"job_class": job_class_id, "customer": customer_id, "at": at, "limit": limit}
     statement = _OF_ALL if customer_id is None else _OF_CUSTOMER
-    return list(_jobs(all_rows(statement, values)))
+    return ComparableJobs(list(_jobs(all_rows(statement, values))))
 
 
 class _Kept(NamedTuple):
-    jobs: list[ComparableJob]
+    jobs: ComparableJobs
     at: datetime
     read_at_s: float
 
@@ -67,7 +79,7 @@ class _Kept(NamedTuple):
 _kept: dict[int, _Kept] = {}
 
 
-def newest_of_class(*, job_class_id: int, at: datetime) -> list[ComparableJob]:
+def newest_of_class(*, job_class_id: int, at: datetime) -> ComparableJobs:
     """Return the newest jobs of a class over all customers, as they stood at most 5 s before.
 
     They are the same for everyone who asks, so each process reads them once in a while. Seconds

@@ -21,6 +21,7 @@ def all_rows(statement: str, values: Mapping[str, Any] | Sequence[Any]) -> list[
     """
     # Once: each time that the name `connection` is asked it finds out anew whose thread this is.
     ours = connections[DEFAULT_DB_ALIAS]
+    ours.close_if_health_check_failed()
     ours.ensure_connection()
     if ours.queries_logged or ours.execute_wrappers:
         with ours.cursor() as cursor:

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Final, Literal, NamedTuple
 
-from plans.rating.money import EXACT, ZERO, minus, plus, times
+from plans.rating.money import EXACT, ONE, ZERO, minus, plus, times
 
 Basis = Literal["customer", "class", "declared", "unknown"]
 PERCENTILES: Final = (Decimal("0.1"), Decimal("0.5"), Decimal("0.9"))
@@ -50,12 +50,17 @@ def to_column(value: Decimal) -> Decimal:
     return value.quantize(_COLUMN, rounding=ROUND_HALF_UP, context=EXACT)
 
 
-def range_of(values: Sequence[Decimal]) -> Range:
+def rounded(ends: Range, *, times_size: Decimal = ONE) -> Range:
+    """Return a range as it is kept, for so many units of input."""
+    return Range(*(to_column(times(end, times_size)) for end in ends))
+
+
+def percentiles(values: Sequence[Decimal]) -> Range:
     """Return the percentiles of what comparable jobs came to; of nothing they are zero."""
     if not values:
         return NOTHING
     ordered = sorted(values)
-    return Range(*(to_column(percentile(ordered, share)) for share in PERCENTILES))
+    return Range(*(percentile(ordered, share) for share in PERCENTILES))
 
 
 def ends_of(values: Sequence[Decimal]) -> Range:
@@ -63,7 +68,7 @@ def ends_of(values: Sequence[Decimal]) -> Range:
     if not values:
         return NOTHING
     ordered = sorted(values)
-    return Range(*(to_column(ordered[place]) for place in (0, len(ordered) // 2, -1)))
+    return Range(*(ordered[place] for place in (0, len(ordered) // 2, -1)))
 
 
 def percentile(ordered: Sequence[Decimal], share: Decimal) -> Decimal:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
+from functools import reduce
 from typing import NamedTuple
 
 from billing.statements.build import PricedBy, segment_share, standing_prices
@@ -17,6 +18,8 @@ from plans import rating
 from plans.rating.money import EXACT, ONE, ZERO, minus, plus, times, total
 from plans.rating.prices import RATED
 from plans.rating.straight import FOR_EVER, straight_until
+from usage.comparable_sample import added
+from usage.job_quantities import Cell
 
 
 class Used(NamedTuple):
@@ -102,6 +105,16 @@ class _Base(NamedTuple):
         return total(self.cells.values())
 
 
+_Columns = Mapping[tuple[str, ...], list[Decimal]]
+
+
+class JobAmounts(NamedTuple):
+    """What jobs come to by unit, a column each, and why some of them are left out."""
+
+    by_unit: Mapping[str, list[Decimal]]
+    refusals: tuple[rating.RatingError, ...]
+
+
 class MarginPricer:
     """Prices usage on top of what a customer has used; rates what there is only once."""
 
@@ -130,18 +143,26 @@ class MarginPricer:
         """
         return tuple(self._amount(base, quantities) for base in self._bases)
 
-    def exact(self, quantities: Sequence[Used]) -> Mapping[str, Decimal]:
-        """Return what the usage adds by unit, not rounded; "" is money. Raises RatingError.
+    def of_jobs(self, cells: Mapping[Cell, list[Decimal]], *, jobs: int) -> JobAmounts:
+        """Return what each of so many jobs adds by itself, by unit, not rounded; "" is money.
 
-        That is what `amounts` says, sooner where many jobs are priced: as far as a price is
-        straight, one rating says what each unit more of it costs.
+        Of each cell there is a column: a quantity for each job. The amounts are those of `amounts`,
+        sooner: as far as a price is straight, one rating says what each unit more of it costs.
         """
-        found: dict[str, Decimal] = {}
+        found: dict[str, list[Decimal]] = {"": [ZERO] * jobs}
+        refused: dict[int, rating.RatingError] = {}
         for base in self._bases:
-            more = [each for each in quantities if each.meter == base.meter]
-            if more:
-                found[base.credit] = plus(found.get(base.credit, ZERO), self._added(base, more))
-        return found
+            own = {values: column for (meter, values), column in cells.items()
+                   if meter == base.meter}  # fmt: skip
+            if own:
+                more = self._along_pieces(base, own)
+                if more is None:
+                    more = self._one_by_one(base, own, refused)
+                found[base.credit] = added(found.get(base.credit), more)
+        if refused:
+            found = {unit: [amount for place, amount in enumerate(column) if place not in refused]
+                     for unit, column in found.items()}  # fmt: skip
+        return JobAmounts(found, tuple(refused.values()))
 
     def _bases_of(self, meter: str) -> tuple[_Base, ...]:
         key = (meter, self._late_credits, self._standing.rates_beyond)
@@ -198,33 +219,53 @@ class MarginPricer:
             rounded=minus(rounded, base.rounded),
         )
 
-    def _added(self, base: _Base, more: Sequence[Used]) -> Decimal:
-        """Return what more of a price costs, not rounded: by its pieces, where it has them."""
+    def _along_pieces(self, base: _Base, own: _Columns) -> list[Decimal] | None:
+        """Return what each job adds to a price by its straight pieces, or None without these."""
         if base.keeps_highest:
-            return minus(self._rate(self._with(base, more))[0], base.exact)
-        if not base.tells_apart and len(more) > 1:
-            more = [more[0]._replace(quantity=total(each.quantity for each in more))]
-        amount = ZERO
-        for each in more:
-            piece = self._piece(base, each)
-            if piece is None:
-                return minus(self._rate(self._with(base, more))[0], base.exact)
-            amount = plus(amount, piece.at(each.quantity))
-        return amount
-
-    def _piece(self, base: _Base, used: Used) -> _Piece | None:
-        """Return the piece that a quantity lies on, or None where the price is not straight."""
-        if used.quantity < 0:
             return None
-        pieces = base.pieces.setdefault(used.dimensions if base.tells_apart else (), [])
-        while not pieces or pieces[-1].end < used.quantity:
-            piece = self._next_piece(base, used, after=pieces[-1] if pieces else None)
+        if not base.tells_apart:
+            own = {(): reduce(added, own.values())}
+        amounts: list[Decimal] | None = None
+        for values, column in own.items():
+            pieces = None if min(column) < 0 else self._pieces(base, values, most=max(column))
+            if pieces is None:
+                return None
+            amounts = added(amounts, _at(pieces, column))
+        return amounts
+
+    def _one_by_one(
+        self, base: _Base, own: _Columns, refused: dict[int, rating.RatingError]
+    ) -> list[Decimal]:
+        """Rate each job on top of what is used, and note those that cannot be rated."""
+        amounts = []
+        for place, job in enumerate(zip(*own.values(), strict=True)):
+            more = [Used(base.meter, values, quantity)
+                    for values, quantity in zip(own, job, strict=True) if quantity]  # fmt: skip
+            try:
+                exact = self._rate(self._with(base, more))[0] if more else base.exact
+            except rating.RatingError as error:
+                refused[place], exact = error, base.exact
+            amounts.append(minus(exact, base.exact))
+        return amounts
+
+    def _pieces(
+        self, base: _Base, values: tuple[str, ...], *, most: Decimal
+    ) -> Sequence[_Piece] | None:
+        """Return the pieces up to a quantity, or None where the price is not straight so far."""
+        pieces = base.pieces.setdefault(values if base.tells_apart else (), [])
+        while not pieces or pieces[-1].end < most:
+            try:
+                piece = self._next_piece(base, values, after=pieces[-1] if pieces else None)
+            except rating.RatingError:
+                return None
             if piece is None:
                 return None
             pieces.append(piece)
-        return next(piece for piece in pieces if used.quantity <= piece.end)
+        return pieces
 
-    def _next_piece(self, base: _Base, used: Used, *, after: _Piece | None) -> _Piece | None:
+    def _next_piece(
+        self, base: _Base, values: tuple[str, ...], *, after: _Piece | None
+    ) -> _Piece | None:
         """Rate what a power of ten of units more comes to: so the slope divides evenly."""
         start, amount = (after.end, after.at(after.end)) if after else (ZERO, ZERO)
         until = straight_until(base.price, used=plus(base.used, start), share=base.share)
@@ -232,7 +273,7 @@ class MarginPricer:
         if end <= start:
             return None
         places = 0 if end == FOR_EVER else minus(end, start).adjusted()
-        sample = used._replace(quantity=plus(start, ONE.scaleb(places, EXACT)))
+        sample = Used(base.meter, values, plus(start, ONE.scaleb(places, EXACT)))
         rated = minus(self._rate(self._with(base, [sample]))[0], base.exact)
         return _Piece(start, end, amount, minus(rated, amount).scaleb(-places, EXACT))
 
@@ -287,6 +328,16 @@ def amounts_at_margin(
 def money(amounts: Iterable[MarginAmount]) -> Decimal:
     """Return the exact money of amounts at the margin; credits are left out."""
     return total(amount.exact for amount in amounts if not amount.credit)
+
+
+def _at(pieces: Sequence[_Piece], column: Iterable[Decimal]) -> list[Decimal]:
+    """Return what each quantity costs: the pieces reach as far as the highest."""
+    if len(pieces) == 1:
+        slope = pieces[0].slope
+        return [times(slope, quantity) for quantity in column]
+    return [
+        next(piece for piece in pieces if quantity <= piece.end).at(quantity) for quantity in column
+    ]
 
 
 def _no_usage(price: rating.Price) -> MeterUsage:

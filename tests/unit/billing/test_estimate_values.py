@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.estimates.values import NOTHING, ends_of, percentile, range_of
+from billing.estimates.values import NOTHING, ends_of, percentile, percentiles
 
 amounts = st.lists(st.decimals("0", "1000", places=6), min_size=1, max_size=60)
 
@@ -26,21 +26,21 @@ amounts = st.lists(st.decimals("0", "1000", places=6), min_size=1, max_size=60)
 def test_percentiles_of_one_to_n(count: int, low: str, expected: str, high: str) -> None:
     values = [D(number) for number in range(1, count + 1)]
 
-    assert range_of(values) == (D(low), D(expected), D(high))
+    assert percentiles(values) == (D(low), D(expected), D(high))
 
 
 @given(values=amounts)
 def test_a_range_is_in_order_and_lies_within_what_was(values: list[D]) -> None:
-    low, expected, high = range_of(values)
+    low, expected, high = percentiles(values)
 
     assert min(values) <= low <= expected <= high <= max(values)
 
 
 @given(values=amounts, factor=st.decimals("0.001", "1000", places=3))
 def test_a_range_scales_with_its_values(values: list[D], factor: D) -> None:
-    scaled = range_of([value * factor for value in values])
+    scaled = percentiles([value * factor for value in values])
 
-    for one, other in zip(range_of(values), scaled, strict=True):
+    for one, other in zip(percentiles(values), scaled, strict=True):
         assert abs(one * factor - other) <= D("1e-9")
 
 
@@ -57,6 +57,6 @@ def test_of_jobs_alike_the_next_falls_into_the_range_four_times_of_five(count: i
 
 
 def test_nothing_is_a_range_of_nothing() -> None:
-    assert range_of([]) == NOTHING
+    assert percentiles([]) == NOTHING
     assert ends_of([]) == NOTHING
     assert ends_of([D(4), D(1), D(2)]) == (D(1), D(2), D(4))

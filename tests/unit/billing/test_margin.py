@@ -230,7 +230,8 @@ def test_what_is_told_of_straight_prices_is_what_rating_says(
     there = _begun(price, before, days=days, highest=highest)
     more = [Used("jobs", (model,) if price.dimensions else (), each) for model, each in job]
 
-    found = [_exact(there, more[:count], by=by) for count in range(4) for by in (False, True)]
+    jobs = [_together(more[:count]) for count in range(4)]
+    found = [_exact(there, each, by=by) for each in jobs for by in (False, True)]
 
     for slow, fast in zip(found[::2], found[1::2], strict=True):
         assert fast == slow
@@ -247,10 +248,30 @@ def _begun(price: rating.Price, before: D, *, days: int, highest: bool) -> Stand
     return Standing(segments=(segment,), by=by, currency="USD", zone="UTC", highest=kept)
 
 
+def _together(more: list[Used]) -> list[Used]:
+    """Return what a job used, each cell once."""
+    cells: dict[tuple[str, tuple[str, ...]], D] = {}
+    for meter, values, quantity in more:
+        cells[meter, values] = cells.get((meter, values), D(0)) + quantity
+    return [Used(*cell, quantity) for cell, quantity in cells.items()]
+
+
+def _by_columns(pricer: MarginPricer, more: list[Used]) -> D:
+    """Price one job among others, which use nothing and then the same again."""
+    cells = {(meter, values): [quantity, D(0), quantity] for meter, values, quantity in more}
+    found = pricer.of_jobs(cells, jobs=3)
+    if found.refusals:
+        assert found.by_unit == {"": [D(0)]}
+        raise found.refusals[0]
+    first, nothing, last = found.by_unit[""]
+    assert (nothing, last) == (0, first)
+    return first
+
+
 def _exact(there: Standing, more: list[Used], *, by: bool) -> D | str:
     try:
         pricer = MarginPricer(there, meters={"jobs"})
-        found = pricer.exact(more).get("", D(0)) if by else money(pricer.amounts(more))
+        found = _by_columns(pricer, more) if by else money(pricer.amounts(more))
     except rating.RatingError as error:
         return error.code
     return found.quantize(D("1e-20"))
