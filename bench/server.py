@@ -86,17 +86,17 @@ class Line:
 
 
 @contextmanager
-def running_server() -> Iterator[int]:
+def running_server(*, workers: int = WORKERS, threads: int = THREADS) -> Iterator[int]:
     """Run granian over the working database; give its port."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
     command = [
         sys.executable, "-m", "granian", "--interface", "wsgi", "--host", HOST,
-        "--port", str(port), "--workers", str(WORKERS), "--blocking-threads", str(THREADS),
+        "--port", str(port), "--workers", str(workers), "--blocking-threads", str(threads),
         "--no-ws", "config.wsgi:application",
     ]  # fmt: skip
-    environment = os.environ | {"DATABASE_POOL": str(THREADS)}
+    environment = os.environ | {"DATABASE_POOL": str(threads)}
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         try:

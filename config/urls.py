@@ -11,15 +11,16 @@ from config.health import healthz
 admin_registry.register()
 
 urlpatterns = [
+    # First what is asked most: patterns are tried one after the other.
+    path("api/v1/", include("billing.api.urls")),
+    path("api/v1/", include("usage.api.urls")),
+    path("api/v1/", include("plans.api.urls")),
     path("", RedirectView.as_view(url="/portal/", permanent=False), name="home"),
     path("healthz", healthz, name="healthz"),
     path("admin/", admin.site.urls),
     path("portal/", include("billing.portal.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
-    path("api/v1/", include("plans.api.urls")),
-    path("api/v1/", include("usage.api.urls")),
-    path("api/v1/", include("billing.api.urls")),
 ]
 
 handler400 = "config.api_errors.bad_request"

@@ -143,7 +143,7 @@ def check_request(asked: JobRequest) -> None:
 
 def key_of(request: Request, *, required: bool = False) -> str:
     """Return the Idempotency-Key of a request, or "" without one. Raises InvalidJob."""
-    key: str = request.headers.get("Idempotency-Key", "").strip()
+    key: str = request.META.get("HTTP_IDEMPOTENCY_KEY", "").strip()
     if (required and not key) or len(key) > KEY_LENGTH_MAX:
         raise InvalidJob(
             f"Send a header Idempotency-Key of 1 to {KEY_LENGTH_MAX} characters, one for each job.",

@@ -3,7 +3,8 @@
 The estimate is made before the lock; so is a rating where the row of spend does not know the terms
 in force. Most jobs are decided on what was read then, too: the one statement that writes them takes
 the lock, and writes only if the row is still the one that was read. Where it is not, or credit,
-packs or an upgrade come into it, one statement reads again under the lock before one writes.
+packs or an upgrade come into it, one statement reads again under the lock before one writes; and so
+at once where others have just written to the customer's row in between.
 """
 
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from django.db import transaction
 from billing.estimates.values import Estimate
 from billing.jobs.answers import job_answer
 from billing.jobs.asking import JobRequest, digest_of
+from billing.jobs.contention import is_contended, note_contention
 from billing.jobs.credit import free_credit, hold_credit
 from billing.jobs.errors import CannotBePriced, KeyReused, NotAdmitted, WrongState
 from billing.jobs.expecting import expected_of
@@ -62,6 +64,8 @@ class _Likely:
 
     estimate: Estimate
     quantities: dict[Cell, Decimal]
+    loose: dict[Cell, Decimal]
+    """The same with an amount in place of quantities that nothing prices."""
 
 
 class _Asked(NamedTuple):
@@ -91,8 +95,10 @@ def admit(*, request: JobRequest, key: str, now: datetime, dry_run: bool = False
         before = _read(request, key=key, now=now, lock=False)
     likely = _likely(before, request, now=now)
     asked = _Asked(request, likely, key, digest)
-    if not dry_run and (answer := _admit_as_read(before, asked, now=now)) is not None:
-        return answer
+    if not dry_run and not is_contended(before.customer_id):
+        answer = _admit_as_read(before, asked, now=now)
+        if answer is not None:
+            return answer
     with transaction.atomic():
         account = before if dry_run else _read(request, key=key, now=now, lock=True)
         if account.known_digest is not None:
@@ -144,10 +150,8 @@ def _likely(account: Account, request: JobRequest, *, now: datetime) -> _Likely:
     )
     at = version_terms(account.version_id).terms.jobs.hold_at
     expected = _expected(found, request, standing, at=at, besides=frozenset(by_meter(own)))
-    quantities = added(own, expected)
-    if price_pending(standing, quantities).unpriced:
-        quantities = added(own, {LOOSE: minus(getattr(found, at), ZERO)})
-    return _Likely(estimate=found, quantities=quantities)
+    loose = {LOOSE: minus(getattr(found, at), ZERO)}
+    return _Likely(estimate=found, quantities=added(own, expected), loose=added(own, loose))
 
 
 def _expected(
@@ -183,7 +187,10 @@ def _admit_as_read(account: Account, asked: _Asked, *, now: datetime) -> Answer 
     if not alone or not isinstance(weighed.decision, Admitted):
         return None
     job, body = _admitted(account, asked, weighed, now=now)
-    return Answer(body, is_new=True) if _stored(job, account, weighed, body, as_read=True) else None
+    if _stored(job, account, weighed, body, as_read=True):
+        return Answer(body, is_new=True)
+    note_contention(account.customer_id)
+    return None
 
 
 def _decide(account: Account, asked: _Asked, *, now: datetime, dry_run: bool) -> Answer:
@@ -244,6 +251,7 @@ class _Weighed(NamedTuple):
     decision: Admitted | Deferred | Refused
     standing: Standing
     priced: Priced
+    quantities: dict[Cell, Decimal]
     pending: dict[Cell, Decimal]
     hours: Windows
     terms: rating.Terms
@@ -252,9 +260,8 @@ class _Weighed(NamedTuple):
 
 
 def _weigh(account: Account, asked: _Asked, *, standing: Standing, now: datetime) -> _Weighed:
-    request, quantities = asked.request, asked.likely.quantities
-    pending = added(read(account.pending), quantities)
-    priced = price_pending(standing, pending)
+    request = asked.request
+    quantities, pending, priced = _priced(account, asked.likely, standing=standing)
     hours = windows(now, zone=account.zone)
     terms = version_terms(account.version_id).terms
     credit = _credit_needed(account, priced, standing=standing)
@@ -278,7 +285,21 @@ def _weigh(account: Account, asked: _Asked, *, standing: Standing, now: datetime
             credit=free_credit(account.customer_id, credit, request.job_class, now=now),
         ),
     )
-    return _Weighed(decision, standing, priced, pending, hours, terms, credit, of_price)
+    return _Weighed(decision, standing, priced, quantities, pending, hours, terms, credit, of_price)
+
+
+def _priced(
+    account: Account, likely: _Likely, *, standing: Standing
+) -> tuple[dict[Cell, Decimal], dict[Cell, Decimal], Priced]:
+    """Return at which quantities the job is held, all that is pending with it, and its price."""
+    quantities, before = likely.quantities, read(account.pending)
+    pending = added(before, quantities)
+    priced = price_pending(standing, pending)
+    if priced.unpriced and price_pending(standing, quantities).unpriced:
+        quantities = likely.loose
+        pending = added(before, quantities)
+        priced = price_pending(standing, pending)
+    return quantities, pending, priced
 
 
 def _admitted(
@@ -286,7 +307,7 @@ def _admitted(
 ) -> tuple[Job, dict[str, Any]]:
     """Return the job and its answer, neither stored."""
     held = max(ZERO, minus(weighed.priced.amount, account.held))
-    job = _job(account, asked, terms=weighed.terms, held=held, now=now)
+    job = _job(account, asked, weighed, held=held, now=now)
     parent = asked.request.parent
     body = job_answer(
         job,
@@ -311,7 +332,7 @@ def _credit_needed(account: Account, after: Priced, *, standing: Standing) -> Ma
 
 
 def _job(
-    account: Account, asked: _Asked, *, terms: rating.Terms, held: Decimal, now: datetime
+    account: Account, asked: _Asked, weighed: _Weighed, *, held: Decimal, now: datetime
 ) -> Job:
     request, found = asked.request, asked.likely.estimate
     return Job(
@@ -332,8 +353,8 @@ def _job(
         estimate_comparable=found.comparable,
         held=held,
         version_id=account.version_id,
-        held_quantities=stored(asked.likely.quantities),
-        promised_start_at=_promised(terms, request.service_class, now=now),
+        held_quantities=stored(weighed.quantities),
+        promised_start_at=_promised(weighed.terms, request.service_class, now=now),
         admitted_at=now,
         silent_at=now + timedelta(seconds=account.silence_seconds),
     )

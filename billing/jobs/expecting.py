@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime
+from functools import lru_cache
 
 from billing.estimates.values import Estimate
 from billing.estimating import estimate
@@ -34,11 +35,22 @@ def _estimate(
 ) -> Estimate:
     return estimate(
         customer=customer_of(account),
-        job_class=JobClass(id=account.class_id, key=request.job_class),
+        job_class=_job_class(account.class_id, request.job_class),
         input_size=request.input_size,
         at=at,
-        workspace=Workspace(key=account.workspace) if account.workspace else None,
+        workspace=_workspace(account.workspace) if account.workspace else None,
         dimensions=request.dimensions,
         service_class=request.service_class,
         standing=standing,
     )
+
+
+# Rows to be read only, as estimates ask for them: making one costs as much as finding its jobs.
+@lru_cache(maxsize=512)
+def _job_class(class_id: int, key: str) -> JobClass:
+    return JobClass(id=class_id, key=key)
+
+
+@lru_cache(maxsize=4096)
+def _workspace(key: str) -> Workspace:
+    return Workspace(key=key)

@@ -4,12 +4,12 @@ Whoever waited for the lock sees the row as it was left, and all that must not b
 on it: what is spent, held and pending, and how many jobs run.
 """
 
-import json
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import msgspec
 from django.db import connection
 
 from billing.jobs.errors import NotSubscribed, UnknownJob, UnknownJobClass, UnknownSubject
@@ -155,12 +155,12 @@ _JSON = (10, 15, 16, 18, 20, 22)  # The columns of counts, amounts and quantitie
 def _account(row: tuple[Any, ...], *, subject: str, job_class: str, parent: UUID | None) -> Account:
     values = list(row)
     for place in _JSON:
-        values[place] = json.loads(values[place])
+        values[place] = msgspec.json.decode(values[place])
     values[26] = tuple(
         BudgetRow(workspace, Decimal(amount), stops, percent, most)
-        for workspace, amount, stops, percent, most in json.loads(values[26])
+        for workspace, amount, stops, percent, most in msgspec.json.decode(values[26])
     )
-    values[28] = None if values[28] is None else json.loads(values[28])
+    values[28] = None if values[28] is None else msgspec.json.decode(values[28])
     account = Account(*values)
     if account.class_id is None:
         raise UnknownJobClass(f"There is no job class “{job_class}”.", field="job_class")

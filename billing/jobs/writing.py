@@ -1,9 +1,10 @@
 """Write an admitted job, its first step, and its count on the customer's row of spend: at once."""
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
+
+import msgspec
 
 from billing.jobs.reading import Account
 from billing.jobs.rules import Windows, load_of, spent_before_today
@@ -58,24 +59,29 @@ def write(
     values = [
         account.customer_id,
         account.mark if as_read else None,
-        *(_column(job, name) for name in _COLUMNS),
+        *_values(job),
         job.admitted_at,
         job.admitted_at,
-        json.dumps({"body": body}),
-        json.dumps(stored(pending)),
+        _json({"body": body}),
+        _json(stored(pending)),
         priced.amount,
-        json.dumps(by_workspace),
-        json.dumps(_one_more(account.running_by_class, job_class)),
-        *(hours.hour_start, json.dumps(_one_more(load.hour_jobs, job_class))),
-        *(hours.day_start, json.dumps(_one_more(load.day_jobs, job_class))),
+        _json(by_workspace),
+        _json(_one_more(account.running_by_class, job_class)),
+        *(hours.hour_start, _json(_one_more(load.hour_jobs, job_class))),
+        *(hours.day_start, _json(_one_more(load.day_jobs, job_class))),
         spent_before_today(account, hours, job.admitted_at),
     ]
     return first_row(_WRITE, values) is not None
 
 
-def _column(job: Job, name: str) -> Any:
-    value = getattr(job, name)
-    return json.dumps(value) if name in _JSON_COLUMNS else value
+def _values(job: Job) -> Iterator[Any]:
+    columns = job.__dict__
+    for name in _COLUMNS:
+        yield _json(columns[name]) if name in _JSON_COLUMNS else columns[name]
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def _one_more(counts: Mapping[str, int], job_class: str) -> dict[str, int]:

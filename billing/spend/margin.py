@@ -5,6 +5,7 @@ by price: so tiers, an allowance, a minimum and a maximum count as they stand. T
 that are added one after the other come to what rating says of all of them.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -63,19 +64,18 @@ class Standing:
 
 
 class _Piece(NamedTuple):
-    """A straight part of what more of a price costs: from ``start`` to ``end`` units more.
+    """A straight part of what more of a price costs, up to ``end`` units more.
 
-    Up to ``start`` they cost ``amount``, not rounded, and each beyond it ``slope``.
+    Each of its units costs ``slope``, and all ``shift`` more than if every unit before did, too.
     """
 
-    start: Decimal
     end: Decimal
-    amount: Decimal
+    shift: Decimal
     slope: Decimal
 
     def at(self, quantity: Decimal) -> Decimal:
-        """Return what so many units more cost."""
-        return plus(self.amount, times(self.slope, minus(quantity, self.start)))
+        """Return what so many units more cost, not rounded."""
+        return plus(self.shift, times(self.slope, quantity))
 
 
 class _Base(NamedTuple):
@@ -275,7 +275,8 @@ class MarginPricer:
         places = 0 if end == FOR_EVER else minus(end, start).adjusted()
         sample = Used(base.meter, values, plus(start, ONE.scaleb(places, EXACT)))
         rated = minus(self._rate(self._with(base, [sample]))[0], base.exact)
-        return _Piece(start, end, amount, minus(rated, amount).scaleb(-places, EXACT))
+        slope = minus(rated, amount).scaleb(-places, EXACT)
+        return _Piece(end, minus(amount, times(slope, start)), slope)
 
     def _rate(self, base: _Base) -> tuple[Decimal, Decimal]:
         by_workspace = base.price.allowance_per == "workspace"
@@ -335,9 +336,8 @@ def _at(pieces: Sequence[_Piece], column: Iterable[Decimal]) -> list[Decimal]:
     if len(pieces) == 1:
         slope = pieces[0].slope
         return [times(slope, quantity) for quantity in column]
-    return [
-        next(piece for piece in pieces if quantity <= piece.end).at(quantity) for quantity in column
-    ]
+    ends = [piece.end for piece in pieces]
+    return [pieces[bisect_left(ends, quantity)].at(quantity) for quantity in column]
 
 
 def _no_usage(price: rating.Price) -> MeterUsage:
