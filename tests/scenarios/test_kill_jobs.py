@@ -1,21 +1,18 @@
 """kill -9 the web server and the database between admission and settlement; nothing twice or lost.
 
-Services ask over HTTP, and ask again with the same keys once it is back.
+Services ask over HTTP, and ask again with the same keys once it is back. The month is closed then.
 """
 
 import http.client
-import json
-import subprocess
 import threading
 from collections.abc import Callable
 from decimal import Decimal as D
-from typing import Any
 
 import pytest
 
-from config.embedded.place import free_port
 from tests.fixtures.broker import wait_for
-from tests.fixtures.own_services import HOST, WAIT_S, OwnServices, kill, reach
+from tests.fixtures.job_clients import JobServer, sweep
+from tests.fixtures.own_services import WAIT_S, OwnServices, reach
 
 pytestmark = pytest.mark.xdist_group("kill")
 
@@ -27,7 +24,8 @@ MAKE_WORLD = f"""
 from decimal import Decimal
 from django.utils import timezone
 from tests.fixtures.jobs import job_class
-from tests.fixtures.world import EVER, World
+from plans.rating import billing_period
+from tests.fixtures.world import World
 from usage.operations.api_keys import issue_key
 world = World()
 jobs = world.meter("jobs", event_type="tollgate.job")
@@ -37,8 +35,9 @@ plan = world.plan(prices=(
     {{"key": "jobs", "model": "per_unit", "amount": Decimal("0.25"), "meter": jobs}},
     {{"key": "tokens", "model": "per_unit", "amount": Decimal("0.01"), "meter": tokens}},
 ))
+month = billing_period(anchor=None, zone="UTC", at=timezone.now())
 for number in range({CUSTOMERS}):
-    world.subscribe(world.customer(f"c{{number}}"), plan, starts_at=EVER)
+    world.subscribe(world.customer(f"c{{number}}"), plan, starts_at=month.start)
 print(issue_key(name="service", scopes=["jobs"], now=timezone.now())[1])
 """
 # 0.25 for a job and 0.01 for each of its 120 tokens.
@@ -47,7 +46,7 @@ PER_JOB = D("1.45")
 
 def test_jobs_outlive_the_web_server_and_the_database(own_services: OwnServices) -> None:
     secret = own_services.manage("shell", "-c", MAKE_WORLD).split()[-1]
-    own_services.manage("shell", "-c", SWEEP)
+    sweep(own_services)
     service = Service(own_services, secret)
 
     ids = kill_the_web_server_between_admissions(own_services, service)
@@ -55,23 +54,13 @@ def test_jobs_outlive_the_web_server_and_the_database(own_services: OwnServices)
     expire_the_rest(own_services)
 
     # The period: what completed jobs used, once, and no hold is left.
-    own_services.manage("shell", "-c", SWEEP)
+    sweep(own_services)
     assert own_services.ask(
         "SELECT sum(usage_spent), sum(held), sum(running), count(*) FROM billing_spend"
     ) == [(PER_JOB * COMPLETED, D(0), 0, CUSTOMERS)]
     assert own_services.ask("SELECT DISTINCT pending::text FROM billing_spend") == [("[]",)]
     assert "adds up" in own_services.manage("verify_spend")
-
-
-SWEEP = """
-from django.utils import timezone
-from billing.spend.rating import rate_spend
-from plans.models import Customer
-report = rate_spend(
-    customer_ids=list(Customer.objects.values_list("pk", flat=True)), now=timezone.now()
-)
-assert not report.problems, report
-"""
+    close_the_month(own_services)
 
 
 def kill_the_web_server_between_admissions(services: OwnServices, service: "Service") -> list[str]:
@@ -143,57 +132,72 @@ def expire_the_rest(services: OwnServices) -> None:
     assert services.ask("SELECT count(*) FROM usage_event") == [(2 * COMPLETED,)]
 
 
-class Service:
-    """A service that asks over HTTP, and the web server that answers it."""
+# Done when the month and its grace time are over, and once more.
+CLOSE = """
+from datetime import timedelta
+from django.db.models import Max
+from billing.models import Spend
+from tests.fixtures.world import World
+over = Spend.objects.aggregate(end=Max("period_end"))["end"] + timedelta(days=4)
+first, again = World().close(now=over), World().close(now=over + timedelta(days=1))
+assert (first.parked, again.parked) == (0, 0), (first, again)
+assert (again.drafted, again.finalised) == (0, 0), again
+"""
+OF_JOBS = """SELECT c.key, sum(j.amount)
+             FROM usage_job j JOIN plans_customer c ON c.id = j.customer_id
+             GROUP BY c.key ORDER BY c.key"""
+OF_STATEMENTS = """SELECT c.key, sum(s.total), bool_and(s.status = 'finalised')
+                   FROM billing_statement s JOIN plans_customer c ON c.id = s.customer_id
+                   GROUP BY c.key ORDER BY c.key"""
+OF_LINES = """SELECT c.key, l.price_key, sum(l.quantity), sum(l.amount)
+              FROM billing_statementline l JOIN billing_statement s ON s.id = l.statement_id
+              JOIN plans_customer c ON c.id = s.customer_id
+              GROUP BY c.key, l.price_key ORDER BY c.key, l.price_key"""
+OF_LEDGER = """SELECT c.key, sum(e.amount) FROM billing_ledgerentry e
+               JOIN billing_ledgeraccount a ON a.id = e.account_id AND a.kind = 'receivable'
+               JOIN plans_customer c ON c.id = a.customer_id GROUP BY c.key ORDER BY c.key"""
+
+
+def close_the_month(services: OwnServices) -> None:
+    """Each customer is billed for its completed jobs, each of them once, to the cent."""
+    services.manage("shell", "-c", CLOSE)
+    each = COMPLETED // CUSTOMERS
+    keys = [f"c{number}" for number in range(CUSTOMERS)]
+    assert services.ask(OF_JOBS) == [(key, PER_JOB * each) for key in keys]
+    assert services.ask(OF_STATEMENTS) == [(key, PER_JOB * each, True) for key in keys]
+    assert services.ask(OF_LINES) == [
+        line
+        for key in keys
+        for line in (
+            (key, "jobs", each, D("0.25") * each),
+            (key, "tokens", 120 * each, D("1.20") * each),
+        )
+    ]
+    assert services.ask(OF_LEDGER) == [(key, PER_JOB * each) for key in keys]
+    assert "holds every finalised statement once" in services.manage("check_ledger")
+    assert "agree with their facts" in services.manage("verify_statements")
+
+
+class Service(JobServer):
+    """A service that asks for numbered jobs, each time over a new connection."""
 
     def __init__(self, services: OwnServices, secret: str) -> None:
-        self._services = services
-        self._headers = {"Authorization": f"Bearer {secret}", "Content-Type": "application/json"}
-        self._port = free_port(host=HOST)
-        self._server: subprocess.Popen | None = None
+        super().__init__(services, secret)
         self.ids: dict[int, str] = {}
-
-    def start(self) -> None:
-        self._server = self._services.serve(self._port)
-        wait_for(self.is_healthy, within_s=WAIT_S, every_s=0.1)
-
-    def kill(self) -> None:
-        assert self._server is not None
-        kill(self._server)
-
-    def is_healthy(self) -> bool:
-        try:
-            return self._ask("GET", "/healthz")[0] == 200
-        except (OSError, http.client.HTTPException):
-            return False
 
     def admit(self, number: int) -> bool:
         """Ask for a job under its number's key; say whether it was admitted, now or before."""
-        asked = {"subject": f"c{number % CUSTOMERS}", "job_class": "render"}
-        status, body = self._ask("POST", "/api/v1/jobs", asked, key=f"job-{number}")
-        if status in (200, 201):
-            self.ids[number] = body["id"]
-        return status in (200, 201)
+        with self.client() as client:
+            answer = client.admit(f"c{number % CUSTOMERS}", key=f"job-{number}")
+        if answer.status in (200, 201):
+            self.ids[number] = answer.body["id"]
+        return answer.status in (200, 201)
 
     def complete(self, job_id: str) -> bool:
         """Complete a job that used 120 tokens."""
         report = {"key": "u1", "type": "llm", "data": {"tokens": 120}}
-        status, _ = self._ask(
-            "POST", f"/api/v1/jobs/{job_id}/complete", {"usage": [report]}, key="complete"
-        )
-        return status == 200
-
-    def _ask(self, method: str, path: str, body: Any = None, *, key: str = "") -> tuple[int, Any]:
-        web = http.client.HTTPConnection(HOST, self._port, timeout=60)
-        try:
-            headers = self._headers | ({"Idempotency-Key": key} if key else {})
-            web.request(method, path, body=json.dumps(body or {}), headers=headers)
-            answer = web.getresponse()
-            said = answer.read()
-            is_json = "json" in answer.headers.get("Content-Type", "")
-            return answer.status, json.loads(said) if is_json else None
-        finally:
-            web.close()
+        with self.client() as client:
+            return client.complete(job_id, usage=[report]).status == 200
 
 
 class Crowd:
