@@ -51,6 +51,7 @@ def post(db):
         ('application/json; charset="UTF-8"', [sent()]),
         ("application/json", " \n" + json.dumps([sent(traceparent="x", datacontenttype="a/b")])),
     ],
+    ids=["one", "one-charset", "batch", "json-one", "json-batch", "json-quoted", "json-spaced"],
 )
 def test_every_shape_is_taken_and_answered_204(post, content_type, body):
     answer = post(body, content_type)
