@@ -111,7 +111,10 @@ def lock_spend(*, customer_ids: Collection[int]) -> dict[int, Spend]:
     Rows that are missing are made. A transaction must be open.
     """
     wanted = sorted(set(customer_ids))
-    Spend.objects.bulk_create([Spend(customer_id=one) for one in wanted], ignore_conflicts=True)
+    there = set(Spend.objects.filter(pk__in=wanted).values_list("pk", flat=True))
+    missing = [Spend(customer_id=one) for one in wanted if one not in there]
+    if missing:
+        Spend.objects.bulk_create(missing, ignore_conflicts=True)
     rows = Spend.objects.filter(pk__in=wanted).select_for_update(of=("self",), no_key=True)
     return {row.pk: row for row in rows.order_by("pk")}
 

@@ -13,7 +13,6 @@ from rest_framework.views import APIView
 from billing.api.spend import BudgetSpendSerializer, amount_text
 from billing.estimates.asking import Asked, AskedEstimate, ask_for_estimate
 from billing.estimates.values import Range
-from plans.clock import now_for
 from plans.rating.money import EXACT
 from usage.api.auth import ApiKeyAuthentication, MayAskForJobs
 from usage.api.schema import BODY_REFUSALS, PROBLEM
@@ -103,8 +102,7 @@ class EstimatesView(APIView):
         body = EstimateRequest(data=request.data)
         body.is_valid(raise_exception=True)
         asked = Asked(**body.validated_data)
-        now = now_for(asked.subject, now=timezone.now())
-        found = ask_for_estimate(asked=asked, now=now)
+        found = ask_for_estimate(asked=asked, now=timezone.now())
         return Response(_as_json(found))
 
 

@@ -7,9 +7,10 @@ from decimal import Decimal
 
 from billing.estimates.values import Estimate
 from billing.estimating import estimate
+from billing.models import Spend
 from billing.spend.queries import BudgetSpend, spend_of
 from plans import rating
-from plans.models import Customer, JobClass, Workspace
+from plans.models import Customer, JobClass, Subject, Workspace
 
 
 class UnknownSubject(Exception):
@@ -56,12 +57,14 @@ class AskedEstimate:
 def ask_for_estimate(*, asked: Asked, now: datetime) -> AskedEstimate:
     """Return what a job will cost, and which budgets would not hold it.
 
+    ``now`` is the real time: customers to test with are answered at their own.
     Raises UnknownSubject, UnknownJobClass, NoSubscription and NotPriceable.
     """
     customer, workspace = _subject(asked.subject)
     job_class = JobClass.objects.filter(key=asked.job_class).first()
     if job_class is None:
         raise UnknownJobClass(f"There is no job class “{asked.job_class}”.")
+    at, row = customer.clock_at or now, Spend.objects.filter(pk=customer.pk).first()
     try:
         found = estimate(
             customer=customer,
@@ -70,7 +73,8 @@ def ask_for_estimate(*, asked: Asked, now: datetime) -> AskedEstimate:
             input_size=asked.input_size,
             dimensions=asked.dimensions,
             service_class=asked.service_class,
-            at=now,
+            spend=row,
+            at=at,
         )
     except rating.RatingError as error:
         raise NotPriceable(str(error)) from error
@@ -80,7 +84,7 @@ def ask_for_estimate(*, asked: Asked, now: datetime) -> AskedEstimate:
         estimate=found,
         over_budgets=tuple(
             budget
-            for budget in spend_of(customer, now=now).budgets
+            for budget in spend_of(customer, now=at, row=row).budgets
             if budget.workspace in scopes and budget.left < found.high
         ),
     )
@@ -88,10 +92,7 @@ def ask_for_estimate(*, asked: Asked, now: datetime) -> AskedEstimate:
 
 def _subject(key: str) -> tuple[Customer, Workspace | None]:
     """Return the customer of a key, and the workspace where it is one's: they share their keys."""
-    customer = Customer.objects.filter(key=key).first()
-    if customer is not None:
-        return customer, None
-    workspace = Workspace.objects.filter(key=key).select_related("customer").first()
-    if workspace is None:
+    found = Subject.objects.filter(key=key).select_related("customer", "workspace").first()
+    if found is None:
         raise UnknownSubject(f"There is no customer and no workspace “{key}”.")
-    return workspace.customer, workspace
+    return found.customer, found.workspace

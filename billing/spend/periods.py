@@ -1,7 +1,7 @@
 """The billing periods that run, for many customers at once."""
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import date, datetime
 
 from django.db.models import Q
 
@@ -19,19 +19,22 @@ def running_periods(*, customer_ids: Collection[int], now: datetime) -> dict[int
     subscriptions = Subscription.objects.filter(
         running, customer_id__in=customer_ids, starts_at__lte=now
     )
-    rows = subscriptions.order_by("-id").select_related("customer")
-    return {row.customer_id: _period(row, now=now) for row in rows}
+    rows = subscriptions.order_by("-id").values_list(
+        "customer_id", "customer__key", "customer__currency", "customer__time_zone", "anchor_date"
+    )
+    return {row[0]: _period(*row, now=now) for row in rows}
 
 
-def _period(subscription: Subscription, *, now: datetime) -> Period:
-    customer = subscription.customer
-    span = rating.billing_period(anchor=subscription.anchor_date, zone=customer.time_zone, at=now)
+def _period(
+    customer_id: int, key: str, currency: str, zone: str, anchor: date | None, *, now: datetime
+) -> Period:
+    span = rating.billing_period(anchor=anchor, zone=zone, at=now)
     return Period(
-        id=customer.pk,
-        customer_id=customer.pk,
-        customer_key=customer.key,
-        currency=customer.currency,
-        zone=customer.time_zone,
+        id=customer_id,
+        customer_id=customer_id,
+        customer_key=key,
+        currency=currency,
+        zone=zone,
         start=span.start,
         end=span.end,
     )

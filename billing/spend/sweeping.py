@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 CHUNK = 500
 CUSTOMERS_MAX = 20_000
 CALM_MAX = 200
+NEW_MAX = 1_000
 RATE_AGAIN_AFTER = timedelta(hours=1)
 RETRY_AFTER = timedelta(minutes=5)
 CLAIM_LASTS = timedelta(seconds=60)
@@ -114,7 +115,7 @@ def _calm(*, now: datetime) -> Iterator[int]:
     rows = Spend.objects.values_list("pk", flat=True)
     parked = rows.exclude(problem_code__in=_RATED).filter(rated_at__lte=now - RETRY_AFTER)
     over = rows.filter(period_end__lte=now, problem_code__in=_RATED)
-    yield from rows.filter(rated_at=None)[:CALM_MAX]
+    yield from rows.filter(rated_at=None)[:NEW_MAX]
     yield from parked.order_by("rated_at")[:CALM_MAX]
     yield from over.order_by("period_end")[:CHUNK]
     yield from rows.filter(rated_at__lte=now - RATE_AGAIN_AFTER).order_by("rated_at")[:CALM_MAX]
