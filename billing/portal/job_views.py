@@ -5,9 +5,11 @@ from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
+from django.utils import timezone
 
 from billing.portal.access import customer_page
 from billing.portal.views import after_of, page_of
+from billing.queries.accuracy import LOOKED_BACK, ClassAccuracy, accuracy_by_class
 from billing.queries.jobs import JobFilter, job_list, job_page
 from plans.models import Customer, JobClass
 from usage.models import Job
@@ -21,6 +23,7 @@ def jobs(request: HttpRequest, *, customer: Customer) -> HttpResponse:
     found = job_list(
         Job.objects.filter(customer=customer), chosen=chosen, after=after_of(request, digits=19)
     )
+    is_first_page = not request.GET.get("after")
     asked = {name: getattr(chosen, name) for name in names if getattr(chosen, name)}
     return page_of(
         request,
@@ -29,10 +32,16 @@ def jobs(request: HttpRequest, *, customer: Customer) -> HttpResponse:
         list=found,
         chosen=chosen,
         older=urlencode({**asked, "after": found.after}) if found.after else "",
+        accuracy=_accuracy(customer) if is_first_page and chosen.is_empty else [],
+        days=LOOKED_BACK.days,
         states=Job.State.choices,
         classes=list(JobClass.objects.order_by("name").values_list("key", "name")),
         workspaces=list(customer.workspaces.order_by("name").values_list("key", "name")),
     )
+
+
+def _accuracy(customer: Customer) -> list[ClassAccuracy]:
+    return accuracy_by_class(now=customer.clock_at or timezone.now(), customer_id=customer.pk)
 
 
 @customer_page

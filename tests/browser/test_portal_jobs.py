@@ -54,11 +54,15 @@ def test_spend_against_the_budgets_and_a_raise_that_admits_again(portal, job_wor
 def test_from_the_list_to_a_job_its_steps_and_back(portal, job_world, screenshot):
     portal.goto("/portal/jobs/")
     expect(portal.locator("table.jobs tbody tr")).to_have_count(10)
+    expect(portal.locator("table.accuracy tbody tr")).to_have_text(
+        ["Long render450.0%02", "Research agent1100.0%00"], use_inner_text=False
+    )
     screenshot("1-jobs")
     portal.get_by_label("State").select_option("succeeded")
     portal.get_by_label("Kind").select_option("agent")
     portal.get_by_role("button", name="Show").click()
     expect(portal.locator("table.jobs tbody tr")).to_have_count(1)
+    expect(portal.locator("table.accuracy")).to_have_count(0)
 
     portal.get_by_role("link", name="research-2041").click()
     expect(portal.locator(".total")).to_have_text("$12.40")
