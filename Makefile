@@ -31,7 +31,7 @@ demo: $(READY)
 	$(PYTHON) manage.py demo
 
 test: $(READY)
-	$(PYTHON) -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+	$(PYTHON) -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 check: $(READY)
 	$(PYTHON) -m ruff format --check .
