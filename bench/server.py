@@ -10,8 +10,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO, NamedTuple
+
+import psutil
 
 HOST = "127.0.0.1"
 WORKERS = 2
@@ -103,8 +105,20 @@ def running_server(*, workers: int = WORKERS, threads: int = THREADS) -> Iterato
             _wait_until_healthy(process, port, log)
             yield port
         finally:
-            process.terminate()
-            process.wait(timeout=30)
+            _end(process)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """End the server: kindly first; one that is told while it starts a worker may not notice."""
+    all_of_it = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
+    process.terminate()
+    try:
+        process.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        for each in all_of_it:
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
+        process.wait()
 
 
 def _wait_until_healthy(process: "subprocess.Popen[bytes]", port: int, log: IO[str]) -> None:

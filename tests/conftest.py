@@ -39,15 +39,34 @@ def pytest_configure(config):
     ensure_services()
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """Begin with what takes minutes and stays on one worker, so that the other never waits for it.
+
+    These tests have services of their own, and leave nothing to those after them.
+    """
+    items.sort(key=lambda item: not _kills_services(item))
+
+
+def _kills_services(item):
+    return any(mark.args == ("kill",) for mark in item.iter_markers("xdist_group"))
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup, django_db_blocker):
-    """See to it that no session but ours is left in the test database when it is dropped.
+    """Let commits on the test database wait for no disk: tests that kill one have their own.
 
-    A server process outlives its client for a moment, longer where a process was killed.
+    In the end no session but ours is left in it when it is dropped: a server process outlives its
+    client for a moment, longer where a process was killed.
     """
-    yield
     from django.db import connection
 
+    with django_db_blocker.unblock():
+        with connection.cursor() as cursor:
+            name = connection.ops.quote_name(connection.settings_dict["NAME"])
+            cursor.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")
+        connection.close()
+    yield
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         cursor.execute(
             """SELECT count(*) FILTER (WHERE pg_terminate_backend(pid, 5000)), count(*)

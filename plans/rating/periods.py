@@ -207,6 +207,8 @@ def _end_of_gap(before: datetime, after: datetime, zone: ZoneInfo) -> datetime:
     return after
 
 
+# Whole books of customers share few anchors, zones and months.
+@lru_cache(maxsize=16_384)
 def _month_start(anchor: date, months: int, zone: str) -> datetime:
     return _local_midnight(months_after(anchor, months), zone)
 
