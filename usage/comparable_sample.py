@@ -39,25 +39,25 @@ class Sample:
     """Jobs that another one may turn out like."""
 
     def __init__(self, jobs: Sequence[Sequence[PerInput]]) -> None:
-        self.jobs = jobs
-        self._columns: dict[tuple[tuple[str, tuple[str | None, ...]], ...], Columns] = {}
+        self._jobs = jobs
+        self._columns: dict[frozenset[tuple[str, tuple[str | None, ...]]], Columns] = {}
 
     def __len__(self) -> int:
         """Return how many jobs there are."""
-        return len(self.jobs)
+        return len(self._jobs)
 
     def columns(self, known: KnownValues) -> Columns:
         """Return what the jobs used, at values known beforehand in place of their own."""
-        key = tuple(sorted(known.items(), key=lambda item: item[0]))
+        key = frozenset(known.items())
         found = self._columns.get(key)
         if found is None:
             if len(self._columns) >= _REMEMBERED_MOST:
                 self._columns.clear()
-            found = self._columns[key] = _columns(self.jobs, known)
+            found = self._columns[key] = _columns(self._jobs, known)
         return found
 
 
-def at_values(dimensions: tuple[str, ...], known: tuple[str | None, ...]) -> tuple[str, ...]:
+def _at_values(dimensions: tuple[str, ...], known: tuple[str | None, ...]) -> tuple[str, ...]:
     """Return the values of dimensions with those that are known in their place."""
     return tuple(
         value if place >= len(known) or (said := known[place]) is None else str(said)
@@ -74,7 +74,7 @@ def _columns(jobs: Sequence[Sequence[PerInput]], known: KnownValues) -> Columns:
     cells: dict[Cell, list[Decimal]] = {}
     meters: dict[str, list[Decimal]] = {}
     for (meter, dimensions), column in own.items():
-        cell = meter, at_values(dimensions, known.get(meter, ()))
+        cell = meter, _at_values(dimensions, known.get(meter, ()))
         cells[cell] = added(cells.get(cell), column)
         meters[meter] = added(meters.get(meter), column)
     return Columns(cells, {meter: sorted(column) for meter, column in meters.items()})

@@ -97,7 +97,7 @@ class _Base(NamedTuple):
     transactions: tuple[Decimal, ...]
     exact: Decimal
     rounded: Decimal
-    pieces: dict[tuple[str, ...], list[_Piece]]
+    pieces: dict[tuple[str, ...], tuple[_Piece, ...]]
 
     @property
     def used(self) -> Decimal:
@@ -250,9 +250,13 @@ class MarginPricer:
 
     def _pieces(
         self, base: _Base, values: tuple[str, ...], *, most: Decimal
-    ) -> Sequence[_Piece] | None:
-        """Return the pieces up to a quantity, or None where the price is not straight so far."""
-        pieces = base.pieces.setdefault(values if base.tells_apart else (), [])
+    ) -> tuple[_Piece, ...] | None:
+        """Return the pieces up to a quantity, or None where the price is not straight so far.
+
+        Threads share a standing: what is remembered is replaced, and never grows under a reader.
+        """
+        cell = values if base.tells_apart else ()
+        pieces = base.pieces.get(cell, ())
         while not pieces or pieces[-1].end < most:
             try:
                 piece = self._next_piece(base, values, after=pieces[-1] if pieces else None)
@@ -260,7 +264,7 @@ class MarginPricer:
                 return None
             if piece is None:
                 return None
-            pieces.append(piece)
+            pieces = base.pieces[cell] = (*pieces, piece)
         return pieces
 
     def _next_piece(

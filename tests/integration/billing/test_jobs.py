@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from django.utils import timezone
 
-from billing.jobs import admitting
+from billing.jobs import admitting, contention
 from billing.jobs.admitting import admit
 from billing.jobs.asking import JobRequest
 from billing.jobs.checks import verify_spend
@@ -339,3 +339,35 @@ def test_usage_across_a_periods_end_falls_where_its_price_says(world, attributio
     world.close(now=at(2026, 4, 4))
     world.close(now=at(2026, 5, 4))
     assert [one.total for one in world.statements()] == expected
+
+
+def test_where_others_have_just_written_the_lock_is_taken_at_once_for_a_second(
+    acme, monkeypatch
+) -> None:
+    as_read: list[str] = []
+    without_lock = admitting._admit_as_read
+
+    def attempt(account, asked, *, now):
+        as_read.append(asked.key)
+        return without_lock(account, asked, now=now)
+
+    seconds = [100.0]
+    monkeypatch.setattr(admitting, "_admit_as_read", attempt)
+    monkeypatch.setattr(contention, "monotonic", lambda: seconds[0])
+    monkeypatch.setattr(contention, "_noted", {})
+    request = JobRequest(subject="acme", job_class="render")
+    rate(acme)
+
+    admit(request=request, key="calm", now=timezone.now())
+    contention.note_contention(acme.pk)
+    locked = admit(request=request, key="contended", now=timezone.now())
+    seconds[0] += 1
+    admit(request=request, key="calm again", now=timezone.now())
+
+    assert as_read == ["calm", "calm again"]
+    assert locked.is_new
+    assert list(Job.objects.order_by("pk").values_list("key", "state")) == [
+        (key, "admitted") for key in ("calm", "contended", "calm again")
+    ]
+    assert spend_of(acme).running == 3
+    assert list(verify_spend(now=timezone.now())) == []
