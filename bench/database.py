@@ -27,9 +27,10 @@ class Databases:
         self.url = urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
 
     def create(self) -> None:
-        """Make the working database anew, empty."""
+        """Make the working database anew, empty or from that which BENCH_MIGRATED names."""
         self._run("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name)
-        self._run("CREATE DATABASE {}", self.name)
+        origin = os.environ.get("BENCH_MIGRATED") or "template1"
+        self._run("CREATE DATABASE {} TEMPLATE {}", self.name, origin)
 
     def keep_as_template(self) -> None:
         """Make what the working database holds the state that `reset` goes back to."""

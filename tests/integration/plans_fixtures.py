@@ -33,19 +33,16 @@ def image_meter(key="images"):
 
 def draft(plan, *, currency="USD", meter=None):
     """A version with a monthly fee and, given a meter, images in two tiers."""
-    version = versions.start_version(plan=plan, currency=currency)
     fee = Price(key="fee", name="Monthly fee", model="flat", amount=Decimal(20))
-    versions.add_price(version=version, price=fee)
+    rows = [versions.PriceRows(fee)]
     if meter is not None:
-        versions.add_price(
-            version=version,
-            price=Price(key="images", name="Images", model="graduated", meter=meter),
-            tiers=[
-                Tier(up_to=Decimal(1000), unit_amount=Decimal("0.04")),
-                Tier(up_to=None, unit_amount=Decimal("0.03")),
-            ],
-        )
-    return version
+        images = Price(key="images", name="Images", model="graduated", meter=meter)
+        tiers = [
+            Tier(up_to=Decimal(1000), unit_amount=Decimal("0.04")),
+            Tier(up_to=None, unit_amount=Decimal("0.03")),
+        ]
+        rows.append(versions.PriceRows(images, tiers))
+    return versions.start_version(plan=plan, currency=currency, rows=rows)
 
 
 def published(plan, *, effective_from=NEW_YEAR, now=NEW_YEAR, **rest):

@@ -36,8 +36,14 @@ def run_bench(**variables):
     )  # fmt: skip
 
 
-def test_every_figure_is_printed_and_every_statement_agrees_with_its_facts(worker_id):
-    done = run_bench(BENCH_SIZE="tiny", BENCH_DATABASE=f"tollgate_bench_smoke_{worker_id}")
+def test_every_figure_is_printed_and_every_statement_agrees_with_its_facts(
+    worker_id, migrated_database
+):
+    done = run_bench(
+        BENCH_SIZE="tiny",
+        BENCH_DATABASE=f"tollgate_bench_smoke_{worker_id}",
+        BENCH_MIGRATED=migrated_database,
+    )
 
     assert done.returncode == 0, done.stdout + done.stderr
     printed = dict(line.split(" ", 1) for line in done.stdout.splitlines() if line[:1].strip())

@@ -401,7 +401,7 @@ print(postgres.stop(home=home, port=port), valkey.stop(home=home, port=port + 1)
 def test_an_ordinary_user_needs_no_root(home, port):
     nobody = pwd.getpwnam("nobody")
     if not place._can_run(
-        postgres._wheel_programs() / "postgres", uid=nobody.pw_uid, gid=nobody.pw_gid
+        postgres.wheel_programs() / "postgres", uid=nobody.pw_uid, gid=nobody.pw_gid
     ):
         pytest.skip("An ordinary user cannot reach this installation.")
     os.chown(home, nobody.pw_uid, nobody.pw_gid)
