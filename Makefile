@@ -2,7 +2,7 @@
 # `.env` beside this file may set the variables of docs/operating.md.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check systems bench stop lock clean
+.PHONY: help demo test check check-types check-rules systems bench stop lock clean
 SHELL := /bin/sh
 
 VENV := .venv
@@ -33,10 +33,16 @@ demo: $(READY)
 test: $(READY)
 	$(PYTHON) -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(ARGS)
 
+# Types take as long as all the rest: both at once.
 check: $(READY)
+	@$(MAKE) --no-print-directory --jobs=2 check-types check-rules
+
+check-types:
+	$(PYTHON) -m mypy
+
+check-rules:
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m ruff check .
-	$(PYTHON) -m mypy
 	$(VENV)/bin/lint-imports
 	$(PYTHON) manage.py makemigrations --check --dry-run
 	$(PYTHON) manage.py check --fail-level WARNING
