@@ -21,7 +21,7 @@ from tests.fixtures.own_services import OwnServices
 pytestmark = pytest.mark.xdist_group("kill")
 
 CLIENTS, AT_ONCE, BUDGET = 200, 100, 1_000
-PAUSE_S = 1.5  # Before a client that the limit turned away asks again.
+PAUSE_S = 3.0  # Before a client that the limit turned away asks again.
 LOOK_EVERY_S = 0.05
 MAKE_WORLD = f"""
 from decimal import Decimal
