@@ -29,6 +29,14 @@ FINALISED = "SELECT count(*) FROM billing_statement WHERE status = 'finalised'"
 CLAIMED = """SELECT c.key FROM billing_statement s JOIN plans_customer c ON c.id = s.customer_id
              WHERE s.claimed_until > now() AND s.status = 'due' LIMIT 1"""
 EVENTS = "SELECT count(*) FROM usage_event"
+# However busy the machine is: between the first statement and the last there is time to kill.
+SLOWLY = """
+CREATE FUNCTION take_a_while() RETURNS trigger LANGUAGE plpgsql
+    AS 'BEGIN PERFORM pg_sleep(0.002); RETURN NEW; END';
+CREATE TRIGGER slowly BEFORE UPDATE ON billing_statement FOR EACH ROW
+    WHEN (NEW.status = 'finalised') EXECUTE FUNCTION take_a_while()
+"""
+QUICKLY = "DROP FUNCTION take_a_while() CASCADE"
 
 
 @pytest.fixture
@@ -136,11 +144,13 @@ def kill_a_worker_and_the_database_under_one(services: OwnServices) -> None:
     services.send("billing.tasks.draft")
     reach(services, DRAFTED, least=statements)
 
+    services.run(SLOWLY)
     services.send("billing.tasks.finalise_due")
     reach(services, FINALISED, least=1)
     with services.held_up("billing_statement"):
         services.kill_database()
     services.start()
+    services.run(QUICKLY)
     assert 0 < services.ask(FINALISED)[0][0] < statements
     let_claims_pass(services)
     # The worker has outlived its database, and goes on.
