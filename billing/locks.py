@@ -14,7 +14,7 @@ from django.db.models import Q
 
 from billing.models import CreditPool, DryRun, Spend, SpendSweep
 from billing.statements.facts import Period
-from plans.models import Customer
+from plans.arrays import array
 
 CLAIM_LASTS = timedelta(minutes=15)
 
@@ -42,7 +42,7 @@ FROM plans_customer c,
       ORDER BY {order}, s.id LIMIT %(limit)s FOR NO KEY UPDATE OF s SKIP LOCKED) AS ready
 WHERE s.id = ready.id AND c.id = s.customer_id
 RETURNING s.id, s.customer_id, c.key, s.currency, c.time_zone, s.period_start, s.period_end,
-          s.claimed_until, {stored}, s.horizon, s.line_count, s.approved_at IS NOT NULL,
+          {stored}, s.horizon, s.line_count, s.approved_at IS NOT NULL,
           c.requires_review AND s.approved_at IS NULL
 """
 
@@ -95,8 +95,13 @@ def lock_customers(*, customer_ids: Collection[int]) -> None:
 
     The lock lets others refer to the customers meanwhile. A transaction must be open.
     """
-    rows = Customer.objects.filter(pk__in=customer_ids)
-    list(rows.select_for_update(of=("self",), no_key=True).order_by("pk").values_list("pk"))
+    assert connection.in_atomic_block, "a lock outside a transaction locks nothing"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT FROM plans_customer WHERE id = ANY(%s::bigint[])
+               ORDER BY id FOR NO KEY UPDATE""",
+            [array(customer_ids)],
+        )
 
 
 def lock_pool(*, pool_id: int) -> None:
@@ -136,9 +141,10 @@ def release_spend_sweep(*, horizon: int, now: datetime) -> None:
 def _claim(
     query: str, *, now: datetime, limit: int, scope: Scope, stale: datetime | None = None
 ) -> list[Claimed]:
+    until = now + CLAIM_LASTS
     values: dict[str, Any] = {
         "now": now,
-        "until": now + CLAIM_LASTS,
+        "until": until,
         "limit": limit,
         "customers": None if scope.customer_ids is None else list(scope.customer_ids),
         "before": scope.until,
@@ -147,7 +153,7 @@ def _claim(
     with connection.cursor() as cursor:
         cursor.execute(query, values)
         rows = cursor.fetchall()
-    claimed = [Claimed(Period(*row[:7]), *row[7:]) for row in rows]
+    claimed = [Claimed(Period(*row[:7]), until, *row[7:]) for row in rows]
     return sorted(claimed, key=lambda item: item.period.id)
 
 

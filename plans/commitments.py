@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
+from plans.arrays import array
 from plans.grant_values import plain, plain_or_none
 from plans.models import Commitment, CommitmentInstalment
 from plans.rating import commitments as rating
@@ -14,9 +15,14 @@ def commitments_of(
 
     In one query where there is none, whatever the number of customers, and else in two.
     """
-    rows = Commitment.objects.filter(customer_id__in=customer_ids, approved_at__isnull=False)
+    rows = Commitment.objects.raw(
+        """SELECT * FROM plans_commitment
+           WHERE customer_id = ANY(%s::bigint[]) AND approved_at IS NOT NULL
+           ORDER BY start_date, id""",
+        [array(customer_ids)],
+    )
     found: dict[int, list[tuple[int, rating.Commitment]]] = {}
-    for row in rows.order_by("start_date", "pk").prefetch_related("instalments"):
+    for row in rows.prefetch_related("instalments"):
         found.setdefault(row.customer_id, []).append((row.pk, commitment_value(row)))
     return found
 

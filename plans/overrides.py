@@ -8,6 +8,7 @@ from typing import NamedTuple
 from django.db import connection
 
 from plans import rating
+from plans.arrays import array
 from plans.catalogue.rows import price_rows
 from plans.contracts import contract_price
 from plans.models import CreditUnit, Meter, PriceOverride
@@ -44,11 +45,11 @@ class Agreement(NamedTuple):
 
 _AGREEMENTS = """
 SELECT o.customer_id AS customer, o.id, o.plan_id, o.starts_at, o.ends_at
-FROM plans_priceoverride o WHERE o.customer_id = ANY(%(customers)s)
+FROM plans_priceoverride o WHERE o.customer_id = ANY(%(customers)s::bigint[])
 UNION ALL
 SELECT c.id, o.id, o.plan_id, o.starts_at, o.ends_at
 FROM plans_priceoverride o JOIN plans_customer c ON c.currency = o.currency
-WHERE o.customer_id IS NULL AND c.id = ANY(%(customers)s)
+WHERE o.customer_id IS NULL AND c.id = ANY(%(customers)s::bigint[])
     AND EXISTS (SELECT FROM plans_subscription s
                 WHERE s.customer_id = c.id AND s.plan_id = o.plan_id)
 ORDER BY 2
@@ -62,7 +63,7 @@ def agreements_of(customer_ids: Collection[int]) -> dict[int, list[Agreement]]:
     those of its plans, in its currency.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_AGREEMENTS, {"customers": list(customer_ids)})
+        cursor.execute(_AGREEMENTS, {"customers": array(customer_ids)})
         rows = cursor.fetchall()
     found: dict[int, list[Agreement]] = {}
     for customer_id, *row in rows:

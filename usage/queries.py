@@ -13,8 +13,10 @@ from decimal import Decimal
 from itertools import groupby
 from typing import Any, NamedTuple, TypeVar
 
+import msgspec
 from django.db import connection, transaction
 
+from plans.arrays import array
 from plans.models.meters import Aggregation
 from plans.rating import local_midnight
 from plans.rating.money import ZERO, plus
@@ -185,15 +187,12 @@ def _columns(windows: Iterable[Window]) -> list[str]:
 
 
 def _literals(rows: Sequence[Window]) -> list[str]:
-    """Return the windows as array literals, column by column.
-
-    The planner counts the elements of a literal, and so plans for many windows or for one.
-    """
+    """Return the windows as array literals, column by column."""
     return [
-        "{" + ",".join(str(row.ref) for row in rows) + "}",
-        "{" + ",".join(str(row.customer_id) for row in rows) + "}",
-        "{" + ",".join(row.start.isoformat() for row in rows) + "}",
-        "{" + ",".join(row.end.isoformat() for row in rows) + "}",
+        array([row.ref for row in rows]),
+        array([row.customer_id for row in rows]),
+        array([row.start for row in rows]),
+        array([row.end for row in rows]),
     ]
 
 
@@ -342,12 +341,11 @@ def touched_since(spans: Sequence[Span]) -> set[int]:
 
 
 def _spans_json(spans: Iterable[Span]) -> str:
-    return json.dumps(
-        [
-            {"r": ref, "c": customer_id, "s": str(start), "e": str(end), "h": horizon}
-            for ref, customer_id, start, end, horizon in spans
-        ]
-    )
+    content = [
+        {"r": ref, "c": customer_id, "s": start, "e": end, "h": horizon}
+        for ref, customer_id, start, end, horizon in spans
+    ]
+    return msgspec.json.encode(content).decode()
 
 
 class Waiting(NamedTuple):

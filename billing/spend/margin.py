@@ -91,7 +91,7 @@ class _Base(NamedTuple):
     credit: str
     tells_apart: bool
     keeps_highest: bool
-    share: Fraction
+    share: Fraction | int
     cells: dict[tuple[str, ...], Decimal]
     shares: dict[str, Decimal]
     transactions: tuple[Decimal, ...]
@@ -180,7 +180,7 @@ class MarginPricer:
             if price.meter == meter and not isinstance(price.model, rating.Seats):
                 yield self._base(price, used.get(meter, _no_usage(price)), share=share)
 
-    def _base(self, price: rating.Price, usage: MeterUsage, *, share: Fraction) -> _Base:
+    def _base(self, price: rating.Price, usage: MeterUsage, *, share: Fraction | int) -> _Base:
         price = self._at_margin(price)
         base = _Base(
             price=price,

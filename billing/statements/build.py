@@ -57,7 +57,7 @@ LINES_MAX = 10_000
 QUANTITY_DECIMALS = 12
 
 _NO_USAGE = MeterUsage(meter="", cells=())
-_WHOLE = Fraction(1)
+_WHOLE: Final[Fraction | int] = 1
 _ZERO = Decimal(0)
 _LAST_DECIMAL = Decimal(1).scaleb(-QUANTITY_DECIMALS)
 
@@ -233,12 +233,12 @@ def _usage(price: rating.Price, usage: MeterUsage, *, segment: Segment, zone: st
     return rating.Usage(cells=cells, transactions=usage.transactions)
 
 
-def segment_share(segment: Segment, *, zone: str) -> Fraction:
+def segment_share(segment: Segment, *, zone: str) -> Fraction | int:
     """Return the part of its billing period that a segment is."""
     return _share(Held(segment, segment.start, segment.end, None), zone=zone)
 
 
-def _share(each: Held, *, zone: str) -> Fraction:
+def _share(each: Held, *, zone: str) -> Fraction | int:
     segment = each.segment
     if each.fees_start == segment.whole_start and each.fees_end == segment.whole_end:
         return _WHOLE

@@ -13,7 +13,7 @@ _ZERO: Final = Decimal(0)
 
 
 def counted(
-    price: rating.Price, usage: rating.Usage, *, currency: str, share: Fraction
+    price: rating.Price, usage: rating.Usage, *, currency: str, share: Fraction | int
 ) -> tuple[rating.RatedLine, ...]:
     """Return one line for a price in credits, or in packs: what it comes to is its quantity."""
     if price.credit is None:

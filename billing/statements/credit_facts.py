@@ -15,6 +15,7 @@ from billing.statements.credit_values import (
     Purchase,
     Usable,
 )
+from plans.arrays import array
 
 _INSTANT = timedelta(microseconds=1)
 _SOURCES: Mapping[str, str] = {
@@ -65,8 +66,8 @@ def _pools(customer_ids: Collection[int]) -> dict[int, tuple[Pool, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(
             """SELECT customer_id, id, key, name, unit_id FROM billing_creditpool
-               WHERE customer_id = ANY(%s) ORDER BY customer_id, id""",
-            [list(customer_ids)],
+               WHERE customer_id = ANY(%s::bigint[]) ORDER BY customer_id, id""",
+            [array(customer_ids)],
         )
         for customer_id, *row in cursor.fetchall():
             found.setdefault(customer_id, []).append(Pool(*row))

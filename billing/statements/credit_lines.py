@@ -302,11 +302,13 @@ def credit_lines(lines: Sequence[Line], *, facts: Facts, purse: Purse) -> list[L
 def _money_uses(lines: Iterable[Line], *, currency: str, purse: Purse) -> Iterator[CreditUse]:
     """Pay what is due, line by line; what lowers the statement lowers what credit pays, too."""
     pools = purse.pools_of(currency)
+    if not pools:
+        return
     billed = [line for line in lines if line.kind in (CHARGE, ADJUSTMENT)]
     due = sum((line.amount for line in billed), _ZERO)
     for line in billed:
         need = min(line.amount, due)
-        if need <= 0 or not pools:
+        if need <= 0:
             continue
         key = line.line_key if line.origin is None else f"late-{line.origin}:{line.line_key}"
         charge = Charge(None, line.price_key, key, line.meter)

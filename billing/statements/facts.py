@@ -19,8 +19,9 @@ from billing.statements.reading import Priced, UsageReader
 from billing.statements.substitution import IN_FORCE, Substitution
 from billing.statements.values import Facts, LatePeriod, Line, Segment
 from plans import rating
+from plans.arrays import array
 from plans.grant_values import plain
-from plans.models import PlanVersion, VersionPin
+from plans.models import PlanVersion
 from plans.overrides import (
     AgreedPrice,
     Agreement,
@@ -150,10 +151,10 @@ def credit_span(period: Period, *, late: Late = NOTHING_LATE) -> CreditSpan:
 _SLICES = """
 SELECT w.ref, s.id, s.plan_id, s.anchor_date, s.starts_at, s.phases_from, s.setup_waived,
        s.upgraded_beyond, v.id,
-       greatest(s.starts_at, w.start, v.effective_from),
-       least(s.ends_at, w."end", v.effective_until),
-       nullif(greatest(s.starts_at, w.start), greatest(s.starts_at, w.start, v.effective_from)),
-       nullif(least(s.ends_at, w."end"), least(s.ends_at, w."end", v.effective_until))
+       nullif(greatest(s.starts_at, w.start, v.effective_from), w.start),
+       nullif(least(s.ends_at, w."end", v.effective_until), w."end"),
+       nullif(greatest(s.starts_at, w.start), w.start),
+       nullif(least(s.ends_at, w."end"), w."end")
 FROM unnest(%(ids)s::bigint[], %(customers)s::bigint[], %(currencies)s::text[],
             %(starts)s::timestamptz[], %(ends)s::timestamptz[])
      AS w(ref, customer_id, currency, start, "end")
@@ -170,9 +171,9 @@ ORDER BY w.ref, s.starts_at, v.effective_from
 class _Row(NamedTuple):
     """A version in force for a subscription in a period; no version where there is none at all.
 
-    ``since`` to ``until`` is the version's part of the subscription's part of the period. That one
-    begins at ``start`` and ends at ``end``, which are said where they differ: most rows have few
-    times to read.
+    The subscription's part of the period is ``start`` to ``end``, and the version's part of that is
+    ``since`` to ``until``. They are said where they are not the period's own: most rows have no
+    time to read but one.
     """
 
     ref: int
@@ -184,8 +185,8 @@ class _Row(NamedTuple):
     setup_waived: bool
     upgraded_beyond: Decimal | None
     version: int | None
-    since: datetime
-    until: datetime
+    since: datetime | None
+    until: datetime | None
     start: datetime | None
     end: datetime | None
 
@@ -216,7 +217,7 @@ def slices_of(
             kept, agreed = (), ()
         try:
             slices += _subscription_slices(
-                found, pins=kept, phases=phases, agreed=agreed, zone=period.zone
+                found, period=period, pins=kept, phases=phases, agreed=agreed
             )
         except NoVersionInForce as error:
             errors.setdefault(ref, error)
@@ -252,11 +253,11 @@ def _query_slices(
         cursor.execute(
             _SLICES.format(versions=versions),
             {
-                "ids": [period.id for period in periods],
-                "customers": [period.customer_id for period in periods],
+                "ids": array([period.id for period in periods]),
+                "customers": array([period.customer_id for period in periods]),
                 "currencies": [period.currency for period in periods],
-                "starts": [period.start for period in periods],
-                "ends": [period.end for period in periods],
+                "starts": array([period.start for period in periods]),
+                "ends": array([period.end for period in periods]),
                 **values,
             },
         )
@@ -266,30 +267,35 @@ def _query_slices(
 
 def _pins(subscriptions: Collection[int]) -> dict[int, list[Stretch]]:
     """Return what subscriptions are kept on, by subscription, in the order of time."""
-    rows = VersionPin.objects.filter(subscription_id__in=subscriptions).order_by("starts_at")
     found: dict[int, list[Stretch]] = {}
-    for subscription, version, start, end in rows.values_list(
-        "subscription_id", "version_id", "starts_at", "ends_at"
-    ):
-        found.setdefault(subscription, []).append(Stretch(version, start, end or _NEVER))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT subscription_id, version_id, starts_at, ends_at FROM plans_versionpin
+               WHERE subscription_id = ANY(%s::bigint[]) ORDER BY starts_at""",
+            [array(subscriptions)],
+        )
+        for subscription, version, start, end in cursor.fetchall():
+            found.setdefault(subscription, []).append(Stretch(version, start, end or _NEVER))
     return found
 
 
 def _subscription_slices(
     rows: Sequence[_Row],
     *,
+    period: Period,
     pins: Sequence[Stretch],
     phases: Mapping[int, tuple[rating.Phase, ...]],
     agreed: Sequence[Agreement],
-    zone: str,
 ) -> Iterator[_Slice]:
     """Return the slices of one subscription; together they fill its part of the period."""
-    said, last = rows[0], rows[-1]
+    said, zone = rows[0], period.zone
     in_force = [
-        Stretch(row.version, row.since, row.until) for row in rows if row.version is not None
+        Stretch(row.version, row.since or period.start, row.until or period.end)
+        for row in rows
+        if row.version is not None
     ]
     found = stretches(
-        start=said.start or said.since, end=last.end or last.until, in_force=in_force, pins=pins
+        start=said.start or period.start, end=said.end or period.end, in_force=in_force, pins=pins
     )
     for version, start, end, phase in pieces(
         found, phases=phases, phases_from=said.phases_from or said.subscribed, zone=zone

@@ -9,6 +9,7 @@ from django.db import connection
 
 from billing.statements.reading import Priced, UsageReader
 from billing.statements.values import Billed, LatePeriod, Segment, facts_from
+from plans.arrays import array
 from plans.models.meters import Aggregation
 from plans.overrides import TermsBook, agreed_prices
 from plans.terms import terms_of
@@ -92,9 +93,10 @@ def _whole_spans(customer_ids: Collection[int]) -> list[Span]:
         cursor.execute(
             """SELECT customer_id, customer_id, min(period_start), max(period_end),
                       (array_agg(horizon ORDER BY sequence DESC))[1]
-               FROM billing_statement WHERE customer_id = ANY(%s) AND status = 'finalised'
+               FROM billing_statement
+               WHERE customer_id = ANY(%s::bigint[]) AND status = 'finalised'
                GROUP BY customer_id""",
-            [list(customer_ids)],
+            [array(customer_ids)],
         )
         return [Span(*row) for row in cursor.fetchall()]
 

@@ -10,6 +10,7 @@ from django.db import connection
 
 from billing.locks import Scope
 from plans import rating
+from plans.arrays import array
 
 DRAFT_HOUR = 2
 CUSTOMERS_PER_PAGE = 5_000
@@ -147,9 +148,10 @@ def _cycles(*, after: int, until: datetime, scope: Scope) -> list[Cycle]:
 
 
 def _insert(openings: Iterable[Opening]) -> int:
-    columns = list(zip(*openings, strict=True))
-    if not columns:
+    listed = list(openings)
+    if not listed:
         return 0
+    customers, starts, ends, currencies, drafts, finals = zip(*listed, strict=True)
     with connection.cursor() as cursor:
         cursor.execute(
             """INSERT INTO billing_statement (customer_id, period_start, period_end, currency,
@@ -160,6 +162,13 @@ def _insert(openings: Iterable[Opening]) -> int:
                FROM unnest(%s::bigint[], %s::timestamptz[], %s::timestamptz[], %s::text[],
                            %s::timestamptz[], %s::timestamptz[]) AS o
                ON CONFLICT DO NOTHING""",
-            [list(column) for column in columns],
+            [
+                array(customers),
+                array(starts),
+                array(ends),
+                list(currencies),
+                array(drafts),
+                array(finals),
+            ],
         )
         return int(cursor.rowcount)

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from django.contrib.auth.models import AbstractBaseUser
@@ -17,6 +18,7 @@ from billing.statements.drawing import draw_for_statements, has_credit
 from billing.statements.facts import Loaded, Period
 from billing.statements.values import Draft, Facts, canonical
 from billing.webhooks.telling import tell_of_statements
+from plans.arrays import array
 from plans.errors import OperationError
 
 
@@ -132,6 +134,10 @@ COPY billing_statementline (statement_id, position, kind, origin_id, version_id,
 """
 
 
+# Most lines of a chunk begin and end together.
+_said = lru_cache(maxsize=1024)(datetime.isoformat)
+
+
 def _copy_lines(built: Sequence[Built], *, loaded: Loaded) -> None:
     with connection.cursor() as cursor, cursor.copy(_COPY_LINES) as copy:
         for item in built:
@@ -147,8 +153,8 @@ def _copy_lines(built: Sequence[Built], *, loaded: Loaded) -> None:
                         line.price_key,
                         line.line_key,
                         line.description,
-                        line.start,
-                        line.end,
+                        _said(line.start),
+                        _said(line.end),
                         line.unit,
                         line.usage_quantity,
                         line.quantity,
@@ -189,11 +195,12 @@ def finalise(claimed: Sequence[Claimed], *, now: datetime) -> None:
     CreditMoved where the credit of one is not what it says any more; then none was finalised.
     """
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(_LAST_OF_CUSTOMERS, [[item.period.customer_id for item in claimed]])
+        cursor.execute(_LAST_OF_CUSTOMERS, [array([item.period.customer_id for item in claimed])])
         last: dict[int, tuple[int, str]] = {row[0]: row[1:] for row in cursor.fetchall()}
         cursor.execute(
-            "SELECT id, total, facts, lines_hash FROM billing_statement WHERE id = ANY(%s)",
-            [[item.period.id for item in claimed]],
+            "SELECT id, total, facts, lines_hash FROM billing_statement"
+            " WHERE id = ANY(%s::bigint[])",
+            [array([item.period.id for item in claimed])],
         )
         stored = {row[0]: row[1:] for row in cursor.fetchall()}
         rows = [
@@ -243,7 +250,7 @@ def _posting(
 
 _LAST_OF_CUSTOMERS = """
 SELECT DISTINCT ON (customer_id) customer_id, sequence, content_hash FROM billing_statement
-WHERE customer_id = ANY(%s) AND sequence IS NOT NULL ORDER BY customer_id, sequence DESC
+WHERE customer_id = ANY(%s::bigint[]) AND sequence IS NOT NULL ORDER BY customer_id, sequence DESC
 """
 
 _FINALISE = """

@@ -9,6 +9,7 @@ from typing import Any
 from django.db import connection
 
 from billing.models import EventType, WebhookEvent
+from plans.arrays import array
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +59,8 @@ def _wanted(types: set[EventType], customers: set[int]) -> set[tuple[str, int | 
             """SELECT DISTINCT t.type, e.customer_id
                FROM billing_webhookendpoint e, unnest(e.event_types) AS t(type)
                WHERE e.disabled_at IS NULL AND t.type = ANY(%s)
-                 AND (e.customer_id IS NULL OR e.customer_id = ANY(%s))""",
-            [[each.value for each in types], list(customers)],
+                 AND (e.customer_id IS NULL OR e.customer_id = ANY(%s::bigint[]))""",
+            [[each.value for each in types], array(customers)],
         )
         return set(cursor.fetchall())
 
