@@ -17,7 +17,7 @@ from billing.spend.margin import MarginPricer, Standing
 from billing.spend.standing import standing_of
 from plans.models import Customer, JobClass, Workspace
 from plans.rating.money import times
-from usage.comparable import ComparableJobs, newest_jobs, newest_of_class
+from usage.comparable import ComparableJobs, newest_of_class, newest_of_customer
 from usage.comparable_sample import Columns, KnownValues, PerInput, Sample
 
 __all__ = ["Estimate", "estimate"]
@@ -45,17 +45,21 @@ def estimate(
     service_class: str = "",
     spend: Spend | None = None,
     standing: Standing | None = None,
+    own: ComparableJobs | None = None,
 ) -> Estimate:
     """Return the range of what a job will cost on the customer's plan, on top of its usage so far.
 
     ``dimensions`` are property values known beforehand: quantities are priced at them, and jobs
     that had the same are preferred. ``spend`` is the customer's row where it was read already,
-    ``standing`` the usage so far and the terms where these are known.
+    ``standing`` the usage so far and the terms, ``own`` the customer's comparable jobs where these
+    are known.
     Raises NoSubscription, and RatingError where no comparable job can be priced.
     """
     standing = standing or standing_of(customer=customer, at=at, spend=spend)
     known = dict(dimensions or {})
-    likely = _likely(customer=customer, job_class=job_class, known=known, at=at)
+    if own is None:
+        own = newest_of_customer(customer_id=customer.pk, job_class_id=job_class.pk, at=at)
+    likely = _likely(own, job_class=job_class, known=known, at=at)
     values = _known_values(standing, known=known, service_class=service_class)
     used = likely.sample.columns(values)
     amounts = _amounts(
@@ -80,13 +84,12 @@ def estimate(
 
 
 def _likely(
-    *, customer: Customer, job_class: JobClass, known: Mapping[str, str], at: datetime
+    own: ComparableJobs, *, job_class: JobClass, known: Mapping[str, str], at: datetime
 ) -> _Likely:
     """Take the customer's own jobs if they are enough, then the class's, then what it declares.
 
     Where the class declares nothing, few jobs are better than none.
     """
-    own = newest_jobs(job_class_id=job_class.pk, customer_id=customer.pk, at=at)
     if len(own) >= COMPARABLE_LEAST:
         return _of(own, "customer", known=known)
     others = newest_of_class(job_class_id=job_class.pk, at=at)

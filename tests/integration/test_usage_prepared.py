@@ -49,7 +49,7 @@ def test_errors_are_djangos() -> None:
 def test_jobs_of_a_class_are_read_again_after_their_time(monkeypatch) -> None:
     reads: list[datetime] = []
     seconds = [100.0]
-    monkeypatch.setattr(comparable, "newest_jobs", lambda **asked: reads.append(asked["at"]) or [])
+    monkeypatch.setattr(comparable, "all_rows", lambda _, asked: reads.append(asked["at"]) or [])
     monkeypatch.setattr(comparable, "monotonic", lambda: seconds[0])
     monkeypatch.setattr(comparable, "_kept", {})
 
