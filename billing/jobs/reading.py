@@ -31,8 +31,8 @@ class BudgetRow(NamedTuple):
 class Account(NamedTuple):
     """A customer as admission sees it: whose job it is, on which version, and how it stands.
 
-    ``last_job_id`` is the comparable job that ended last; ``mark`` changes as soon as the row of spend
-    is written.
+    ``last_job_id`` is the comparable job that ended last. ``mark`` is another one as soon as the
+    row of spend was written.
     """
 
     customer_id: int
