@@ -24,6 +24,7 @@ __all__ = ["Estimate", "estimate"]
 
 COMPARABLE_LEAST = 20
 STANDS_FOR = timedelta(minutes=15)
+_REMEMBERED_MOST = 8
 
 
 class _Likely(NamedTuple):
@@ -60,26 +61,69 @@ def estimate(
     if own is None:
         own = newest_of_customer(customer_id=customer.pk, job_class_id=job_class.pk, at=at)
     likely = _likely(own, job_class=job_class, known=known, at=at)
-    values = _known_values(standing, known=known, service_class=service_class)
-    used = likely.sample.columns(values)
-    amounts = _amounts(
-        standing, used, input_size=input_size, jobs=len(likely.sample),
-        workspace=workspace.key if workspace else "",
-    )  # fmt: skip
-    ends = percentiles if likely.is_sample else ends_of
+    job = _Job(
+        likely.sample.number,
+        input_size,
+        _known_values(standing, known=known, service_class=service_class),
+        workspace.key if workspace else "",
+    )
+    ranges = standing.estimates.get(job)
+    if ranges is None:
+        ranges = _remember(standing, job, _ranges(standing, job, likely))
     return Estimate(
         currency=customer.currency,
-        **rounded(ends(amounts[""]))._asdict(),
+        **ranges.money._asdict(),
+        credits=ranges.credits,
+        quantities=ranges.quantities,
+        basis=likely.basis,
+        comparable=ranges.jobs if likely.is_sample else 0,
+        stands_until=min([at + STANDS_FOR, *(each.end for each in standing.segments)]),
+    )
+
+
+class _Job(NamedTuple):
+    """What a job's estimate on a standing depends on; samples go by their numbers."""
+
+    sample: int
+    input_size: Decimal
+    values: KnownValues
+    workspace: str
+
+
+class _Ranges(NamedTuple):
+    """What a job will cost and use, from so many jobs."""
+
+    money: Range
+    credits: tuple[tuple[str, Range], ...]
+    quantities: tuple[tuple[str, Range], ...]
+    jobs: int
+
+
+def _remember(standing: Standing, job: _Job, ranges: _Ranges) -> _Ranges:
+    """Keep what a job comes to for those that are alike, as most of a batch are."""
+    if len(standing.estimates) >= _REMEMBERED_MOST:
+        standing.estimates.clear()
+    standing.estimates[job] = ranges
+    return ranges
+
+
+def _ranges(standing: Standing, job: _Job, likely: _Likely) -> _Ranges:
+    used = likely.sample.columns(job.values)
+    amounts = _amounts(
+        standing, used, input_size=job.input_size, jobs=len(likely.sample),
+        workspace=job.workspace,
+    )  # fmt: skip
+    ends = percentiles if likely.is_sample else ends_of
+    return _Ranges(
+        money=rounded(ends(amounts[""])),
         credits=tuple(
             (unit, rounded(ends(column))) for unit, column in sorted(amounts.items()) if unit
         ),
         quantities=tuple(
-            (meter, rounded(ends(column), times_size=input_size))
+            (meter, rounded(ends(column), times_size=job.input_size))
             for meter, column in sorted(used.meters.items())
         ),
-        basis=likely.basis,
-        comparable=len(amounts[""]) if likely.is_sample else 0,
-        stands_until=min([at + STANDS_FOR, *(each.end for each in standing.segments)]),
+        jobs=len(amounts[""]),
     )
 
 
@@ -133,7 +177,7 @@ def _known_values(
                 if service_class and price.class_dimension:
                     said[price.class_dimension] = service_class
                 found[price.meter] = tuple(said.get(name) for name in price.dimensions)
-    return {meter: values for meter, values in found.items() if any(v is not None for v in values)}
+    return frozenset(each for each in found.items() if any(v is not None for v in each[1]))
 
 
 def _amounts(

@@ -9,7 +9,8 @@ from weakref import WeakKeyDictionary
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, connections
 from psycopg import pq
-from psycopg.adapt import PyFormat, Transformer
+from psycopg.adapt import AdaptersMap, PyFormat, Transformer
+from psycopg.types.datetime import TimestamptzLoader
 
 _ROWS: Final = pq.ExecStatus.TUPLES_OK
 _PLACES: Final = re.compile(r"%(?:%|s|\((\w+)\)s)")
@@ -71,7 +72,10 @@ class _Prepared:
 
     def __init__(self, connection: psycopg.Connection) -> None:
         # By its adapters alone: this is kept as long as the connection, and must not keep it.
-        self._values = Transformer(connection.adapters)
+        adapters = AdaptersMap(connection.adapters)
+        # Django's says the same in Python. Every connection's time zone is UTC.
+        adapters.register_loader("timestamptz", TimestamptzLoader)
+        self._values = Transformer(adapters)
         self._names: dict[tuple[bytes, tuple[int, ...] | None], bytes] = {}
 
     def rows(self, pgconn: pq.abc.PGconn, native: _Native, values: Sequence[Any]) -> list[_Row]:

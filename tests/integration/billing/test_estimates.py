@@ -119,6 +119,8 @@ def test_what_is_remembered_of_jobs_is_read_again_when_another_has_ended(
     known = {"spend": Spend.objects.get(pk=acme.pk)}
 
     assert shop.estimate(acme, "1", **known).comparable == 20
+    assert shop.estimate(acme, "2", **known).high == D(2)
+    assert shop.estimate(acme, "1", **known).high == D(1)
     with django_assert_num_queries(1):  # which job was the last
         shop.estimate(acme, "1", **known)
     finished_job(acme, shop.job_class, ended_at=NOW, used={"work": "9"})
