@@ -117,3 +117,19 @@ class TestOutsideATransaction:
             first_row("SELECT pg_terminate_backend(pg_backend_pid(), %s)", [1000])
         connection.close_if_unusable_or_obsolete()
         assert first_row("SELECT %s::int", [1]) == (1,)
+
+    def test_a_kept_connection_that_the_server_has_ended_is_seen_to_be(self) -> None:
+        """As a request finds it after the server was restarted: it connects anew."""
+        (first,) = first_row("SELECT pg_backend_pid()", []) or ()
+        assert connection.is_usable()
+        other = connection.copy()
+        try:
+            with other.cursor() as cursor:
+                cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [first])
+        finally:
+            other.close()
+
+        assert not connection.is_usable()
+        connection.health_check_enabled, connection.health_check_done = True, False
+        (second,) = first_row("SELECT pg_backend_pid()", []) or ()
+        assert second != first
