@@ -11,8 +11,10 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from psycopg import pq
 from psycopg.adapt import AdaptersMap, PyFormat, Transformer
 from psycopg.types.datetime import TimestamptzLoader
+from psycopg.types.numeric import Int8Dumper
 
 _ROWS: Final = pq.ExecStatus.TUPLES_OK
+_PREPARED_MOST: Final = 100
 _PLACES: Final = re.compile(r"%(?:%|s|\((\w+)\)s)")
 _Values = Mapping[str, Any] | Sequence[Any]
 _Row = tuple[Any, ...]
@@ -75,6 +77,8 @@ class _Prepared:
         adapters = AdaptersMap(connection.adapters)
         # Django's says the same in Python. Every connection's time zone is UTC.
         adapters.register_loader("timestamptz", TimestamptzLoader)
+        # Else small and large numbers would be statements of their own.
+        adapters.register_dumper(int, Int8Dumper)
         self._values = Transformer(adapters)
         self._names: dict[tuple[bytes, tuple[int, ...] | None], bytes] = {}
 
@@ -84,6 +88,9 @@ class _Prepared:
         types, formats = self._values.types, self._values.formats
         name = self._names.get((native.text, types))
         if name is None:
+            if len(self._names) >= _PREPARED_MOST:
+                _check(pgconn, pgconn.exec_(b"DEALLOCATE ALL"), pq.ExecStatus.COMMAND_OK)
+                self._names.clear()
             name = f"tollgate_{len(self._names)}".encode()
             _check(pgconn, pgconn.prepare(name, native.text, types), pq.ExecStatus.COMMAND_OK)
             self._names[native.text, types] = name

@@ -82,7 +82,7 @@ class TestOutsideATransaction:
         with transaction.atomic():
             assert all_rows(statement, values) == [(AT, "%", None, AT, "[1]")]
 
-    def test_the_connection_prepares_the_statement_once_for_values_of_a_kind(self) -> None:
+    def test_the_connection_prepares_the_statement_once_for_numbers_of_any_size(self) -> None:
         for number in (1, 2, 70_000, 3):
             assert first_row("SELECT %s::int + 42000", [number]) == (42000 + number,)
         with connection.cursor() as cursor:
@@ -90,7 +90,16 @@ class TestOutsideATransaction:
                 "SELECT generic_plans + custom_plans FROM pg_prepared_statements"
                 " WHERE statement LIKE '%%42000%%' ORDER BY 1"
             )
-            assert cursor.fetchall() == [(1,), (3,)]
+            assert cursor.fetchall() == [(4,)]
+
+    def test_it_prepares_no_more_than_so_many(self, monkeypatch) -> None:
+        monkeypatch.setattr("usage.prepared._PREPARED_MOST", 2)
+        connection.close()
+        for number in (1, 2, 3, 1):
+            assert first_row(f"SELECT {number}", []) == (number,)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT statement FROM pg_prepared_statements ORDER BY 1")
+            assert cursor.fetchall() == [("SELECT 1",), ("SELECT 3",)]
 
     def test_the_first_statement_begins_the_transaction_that_it_is_in(self) -> None:
         write = (
