@@ -98,7 +98,8 @@ def running_server(*, workers: int = WORKERS, threads: int = THREADS) -> Iterato
         "--port", str(port), "--workers", str(workers), "--blocking-threads", str(threads),
         "--no-ws", "config.wsgi:application",
     ]  # fmt: skip
-    environment = os.environ | {"DATABASE_POOL": str(threads)}
+    # One thread keeps its connection, and has nobody to share it with.
+    environment = os.environ | {"DATABASE_POOL": str(threads if threads > 1 else 0)}
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         try:

@@ -17,13 +17,14 @@ from billing.spend.margin import MarginPricer, Standing
 from billing.spend.standing import standing_of
 from plans.models import Customer, JobClass, Workspace
 from plans.rating.money import times
-from usage.comparable import ComparableJobs, newest_jobs, newest_of_class
+from usage.comparable import ComparableJobs, newest_of_class, newest_of_customer
 from usage.comparable_sample import Columns, KnownValues, PerInput, Sample
 
 __all__ = ["Estimate", "estimate"]
 
 COMPARABLE_LEAST = 20
 STANDS_FOR = timedelta(minutes=15)
+_REMEMBERED_MOST = 8
 
 
 class _Likely(NamedTuple):
@@ -45,48 +46,94 @@ def estimate(
     service_class: str = "",
     spend: Spend | None = None,
     standing: Standing | None = None,
+    own: ComparableJobs | None = None,
 ) -> Estimate:
     """Return the range of what a job will cost on the customer's plan, on top of its usage so far.
 
     ``dimensions`` are property values known beforehand: quantities are priced at them, and jobs
     that had the same are preferred. ``spend`` is the customer's row where it was read already,
-    ``standing`` the usage so far and the terms where these are known.
+    ``standing`` the usage so far and the terms, ``own`` the customer's comparable jobs where these
+    are known.
     Raises NoSubscription, and RatingError where no comparable job can be priced.
     """
     standing = standing or standing_of(customer=customer, at=at, spend=spend)
     known = dict(dimensions or {})
-    likely = _likely(customer=customer, job_class=job_class, known=known, at=at)
-    values = _known_values(standing, known=known, service_class=service_class)
-    used = likely.sample.columns(values)
-    amounts = _amounts(
-        standing, used, input_size=input_size, jobs=len(likely.sample),
-        workspace=workspace.key if workspace else "",
-    )  # fmt: skip
-    ends = percentiles if likely.is_sample else ends_of
+    if own is None:
+        own = newest_of_customer(customer_id=customer.pk, job_class_id=job_class.pk, at=at)
+    likely = _likely(own, job_class=job_class, known=known, at=at)
+    job = _Job(
+        likely.sample.number,
+        input_size,
+        _known_values(standing, known=known, service_class=service_class),
+        workspace.key if workspace else "",
+    )
+    ranges = standing.estimates.get(job)
+    if ranges is None:
+        ranges = _remember(standing, job, _ranges(standing, job, likely))
     return Estimate(
         currency=customer.currency,
-        **rounded(ends(amounts[""]))._asdict(),
-        credits=tuple(
-            (unit, rounded(ends(column))) for unit, column in sorted(amounts.items()) if unit
-        ),
-        quantities=tuple(
-            (meter, rounded(ends(column), times_size=input_size))
-            for meter, column in sorted(used.meters.items())
-        ),
+        **ranges.money._asdict(),
+        credits=ranges.credits,
+        quantities=ranges.quantities,
         basis=likely.basis,
-        comparable=len(amounts[""]) if likely.is_sample else 0,
+        comparable=ranges.jobs if likely.is_sample else 0,
         stands_until=min([at + STANDS_FOR, *(each.end for each in standing.segments)]),
     )
 
 
+class _Job(NamedTuple):
+    """What a job's estimate on a standing depends on; samples go by their numbers."""
+
+    sample: int
+    input_size: Decimal
+    values: KnownValues
+    workspace: str
+
+
+class _Ranges(NamedTuple):
+    """What a job will cost and use, from so many jobs."""
+
+    money: Range
+    credits: tuple[tuple[str, Range], ...]
+    quantities: tuple[tuple[str, Range], ...]
+    jobs: int
+
+
+def _remember(standing: Standing, job: _Job, ranges: _Ranges) -> _Ranges:
+    """Keep what a job comes to for those that are alike, as most of a batch are."""
+    if len(standing.estimates) >= _REMEMBERED_MOST:
+        standing.estimates.clear()
+    standing.estimates[job] = ranges
+    return ranges
+
+
+def _ranges(standing: Standing, job: _Job, likely: _Likely) -> _Ranges:
+    used = likely.sample.columns(job.values)
+    amounts = _amounts(
+        standing, used, input_size=job.input_size, jobs=len(likely.sample),
+        workspace=job.workspace,
+    )  # fmt: skip
+    ends = percentiles if likely.is_sample else ends_of
+    return _Ranges(
+        money=rounded(ends(amounts[""])),
+        credits=tuple(
+            (unit, rounded(ends(column))) for unit, column in sorted(amounts.items()) if unit
+        ),
+        quantities=tuple(
+            (meter, rounded(ends(column), times_size=job.input_size))
+            for meter, column in sorted(used.meters.items())
+        ),
+        jobs=len(amounts[""]),
+    )
+
+
 def _likely(
-    *, customer: Customer, job_class: JobClass, known: Mapping[str, str], at: datetime
+    own: ComparableJobs, *, job_class: JobClass, known: Mapping[str, str], at: datetime
 ) -> _Likely:
     """Take the customer's own jobs if they are enough, then the class's, then what it declares.
 
     Where the class declares nothing, few jobs are better than none.
     """
-    own = newest_jobs(job_class_id=job_class.pk, customer_id=customer.pk, at=at)
     if len(own) >= COMPARABLE_LEAST:
         return _of(own, "customer", known=known)
     others = newest_of_class(job_class_id=job_class.pk, at=at)
@@ -130,7 +177,7 @@ def _known_values(
                 if service_class and price.class_dimension:
                     said[price.class_dimension] = service_class
                 found[price.meter] = tuple(said.get(name) for name in price.dimensions)
-    return {meter: values for meter, values in found.items() if any(v is not None for v in values)}
+    return frozenset(each for each in found.items() if any(v is not None for v in each[1]))
 
 
 def _amounts(

@@ -6,15 +6,17 @@ does not hang on these is worked out once and remembered with the sample.
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from itertools import count
 from typing import NamedTuple
 
 from plans.rating.money import ZERO, plus
 from usage.job_quantities import Cell
 
-KnownValues = Mapping[str, tuple[str | None, ...]]
+KnownValues = frozenset[tuple[str, tuple[str | None, ...]]]
 """By meter the values of its dimensions that are known beforehand, None for those that are not."""
 
 _REMEMBERED_MOST = 16
+_numbers = count()
 
 
 class PerInput(NamedTuple):
@@ -36,11 +38,12 @@ class Columns(NamedTuple):
 
 
 class Sample:
-    """Jobs that another one may turn out like."""
+    """Jobs that another one may turn out like. No other of the process has its ``number``."""
 
     def __init__(self, jobs: Sequence[Sequence[PerInput]]) -> None:
+        self.number = next(_numbers)
         self._jobs = jobs
-        self._columns: dict[frozenset[tuple[str, tuple[str | None, ...]]], Columns] = {}
+        self._columns: dict[KnownValues, Columns] = {}
 
     def __len__(self) -> int:
         """Return how many jobs there are."""
@@ -48,12 +51,11 @@ class Sample:
 
     def columns(self, known: KnownValues) -> Columns:
         """Return what the jobs used, at values known beforehand in place of their own."""
-        key = frozenset(known.items())
-        found = self._columns.get(key)
+        found = self._columns.get(known)
         if found is None:
             if len(self._columns) >= _REMEMBERED_MOST:
                 self._columns.clear()
-            found = self._columns[key] = _columns(self._jobs, known)
+            found = self._columns[known] = _columns(self._jobs, dict(known))
         return found
 
 
@@ -65,7 +67,9 @@ def _at_values(dimensions: tuple[str, ...], known: tuple[str | None, ...]) -> tu
     )
 
 
-def _columns(jobs: Sequence[Sequence[PerInput]], known: KnownValues) -> Columns:
+def _columns(
+    jobs: Sequence[Sequence[PerInput]], known: Mapping[str, tuple[str | None, ...]]
+) -> Columns:
     own: dict[Cell, list[Decimal]] = {}
     for place, job in enumerate(jobs):
         for meter, dimensions, quantity in job:

@@ -1,19 +1,32 @@
 """Statements that are asked so often that planning them anew each time costs more than they do."""
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+from weakref import WeakKeyDictionary
 
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, connections
+from psycopg import pq
+from psycopg.adapt import AdaptersMap, PyFormat, Transformer
+from psycopg.types.datetime import TimestamptzLoader
+from psycopg.types.numeric import Int8Dumper
+
+_ROWS: Final = pq.ExecStatus.TUPLES_OK
+_PREPARED_MOST: Final = 100
+_PLACES: Final = re.compile(r"%(?:%|s|\((\w+)\)s)")
+_Values = Mapping[str, Any] | Sequence[Any]
+_Row = tuple[Any, ...]
 
 
-def first_row(statement: str, values: Mapping[str, Any] | Sequence[Any]) -> tuple[Any, ...] | None:
+def first_row(statement: str, values: _Values) -> _Row | None:
     """Run a statement as `all_rows` does; return its first row, or None."""
     rows = all_rows(statement, values)
     return rows[0] if rows else None
 
 
-def all_rows(statement: str, values: Mapping[str, Any] | Sequence[Any]) -> list[tuple[Any, ...]]:
+def all_rows(statement: str, values: _Values) -> list[_Row]:
     """Run a statement that each connection prepares once; return its rows.
 
     Django binds values on its own side, so PostgreSQL would plan every request's text. Where
@@ -28,8 +41,91 @@ def all_rows(statement: str, values: Mapping[str, Any] | Sequence[Any]) -> list[
             cursor.execute(statement, values)
             return list(cursor.fetchall())
     ours.validate_no_broken_transaction()
-    # Django turns it off; its own cursors bind values themselves, and prepare nothing even so.
-    ours.connection.prepare_threshold = 0
-    with ours.wrap_database_errors, psycopg.Cursor(ours.connection) as direct:
-        direct.execute(statement, values, prepare=True)
-        return direct.fetchall()
+    with ours.wrap_database_errors:
+        return _rows(ours.connection, statement, values)
+
+
+class _Native(NamedTuple):
+    """A statement as PostgreSQL takes it: its values are numbered, in the order of ``names``."""
+
+    text: bytes
+    places: int
+    names: tuple[str, ...]
+
+
+@lru_cache(maxsize=256)
+def _native(statement: str) -> _Native:
+    names: list[str] = []
+
+    def numbered(place: re.Match[str]) -> str:
+        if place[0] == "%%":
+            return "%"
+        if place[1] is None or place[1] not in names:
+            names.append(place[1] or "")
+            return f"${len(names)}"
+        return f"${names.index(place[1]) + 1}"
+
+    text = _PLACES.sub(numbered, statement).encode()
+    return _Native(text, len(names), tuple(filter(None, names)))
+
+
+class _Prepared:
+    """What one connection has prepared, and how it reads and writes values."""
+
+    def __init__(self, connection: psycopg.Connection) -> None:
+        # By its adapters alone: this is kept as long as the connection, and must not keep it.
+        adapters = AdaptersMap(connection.adapters)
+        # Django's says the same in Python. Every connection's time zone is UTC.
+        adapters.register_loader("timestamptz", TimestamptzLoader)
+        # Else small and large numbers would be statements of their own.
+        adapters.register_dumper(int, Int8Dumper)
+        self._values = Transformer(adapters)
+        self._names: dict[tuple[bytes, tuple[int, ...] | None], bytes] = {}
+
+    def rows(self, pgconn: pq.abc.PGconn, native: _Native, values: Sequence[Any]) -> list[_Row]:
+        """Run a statement; return its rows. Raises psycopg.Error."""
+        said = self._values.dump_sequence(values, [PyFormat.AUTO] * native.places)
+        types, formats = self._values.types, self._values.formats
+        name = self._names.get((native.text, types))
+        if name is None:
+            if len(self._names) >= _PREPARED_MOST:
+                _check(pgconn, pgconn.exec_(b"DEALLOCATE ALL"), pq.ExecStatus.COMMAND_OK)
+                self._names.clear()
+            name = f"tollgate_{len(self._names)}".encode()
+            _check(pgconn, pgconn.prepare(name, native.text, types), pq.ExecStatus.COMMAND_OK)
+            self._names[native.text, types] = name
+        # A value may be NULL, whatever its type says.
+        found = pgconn.exec_prepared(name, said, formats)  # type: ignore[arg-type]
+        result = _check(pgconn, found, _ROWS)
+        self._values.set_pgresult(result)
+        return self._values.load_rows(0, result.ntuples, tuple)
+
+
+_prepared: WeakKeyDictionary[psycopg.Connection, _Prepared] = WeakKeyDictionary()
+
+
+def _rows(connection: psycopg.Connection, statement: str, values: _Values) -> list[_Row]:
+    """Run a statement beside psycopg's cursor, which does much that none of these needs.
+
+    Nothing is prepared by psycopg itself: after a rollback it would deallocate ours, too.
+    """
+    pgconn = connection.pgconn
+    if not connection.autocommit and pgconn.transaction_status == pq.TransactionStatus.IDLE:
+        _check(pgconn, pgconn.exec_(b"BEGIN"), pq.ExecStatus.COMMAND_OK)
+    prepared = _prepared.get(connection)
+    if prepared is None:
+        prepared = _prepared[connection] = _Prepared(connection)
+    native = _native(statement)
+    if isinstance(values, Mapping):
+        values = [values[name] for name in native.names]
+    return prepared.rows(pgconn, native, values)
+
+
+def _check(
+    pgconn: pq.abc.PGconn, result: pq.abc.PGresult, wanted: pq.ExecStatus
+) -> pq.abc.PGresult:
+    if result.status == wanted:
+        return result
+    if pgconn.status == pq.ConnStatus.BAD:
+        raise psycopg.OperationalError(pgconn.get_error_message())
+    raise psycopg.errors.error_from_result(result)

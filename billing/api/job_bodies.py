@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
-from rest_framework.request import Request
+from django.http import HttpRequest
 
 from billing.jobs.asking import JobRequest
 from billing.jobs.reporting import Report
@@ -89,9 +89,9 @@ class Cancel(_Body, kw_only=True):
 Body = TypeVar("Body", JobRequest, BeginAttempt, EndAttempt, Heartbeat, Complete, Fail, Cancel)
 
 
-def body_of(request: Request, kind: type[Body]) -> Body:
+def body_of(request: HttpRequest, kind: type[Body]) -> Body:
     """Return the body of a request. Raises MalformedJob, InvalidJob."""
-    content: bytes = request._request.read(BODY_BYTES_MAX + 1)
+    content: bytes = request.read(BODY_BYTES_MAX + 1)
     if len(content) > BODY_BYTES_MAX:
         raise InvalidJob(f"The body has more than {BODY_BYTES_MAX} bytes: report less at once.")
     try:
@@ -141,7 +141,7 @@ def check_request(asked: JobRequest) -> None:
         )
 
 
-def key_of(request: Request, *, required: bool = False) -> str:
+def key_of(request: HttpRequest, *, required: bool = False) -> str:
     """Return the Idempotency-Key of a request, or "" without one. Raises InvalidJob."""
     key: str = request.META.get("HTTP_IDEMPOTENCY_KEY", "").strip()
     if (required and not key) or len(key) > KEY_LENGTH_MAX:

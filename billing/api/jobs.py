@@ -2,11 +2,9 @@
 
 from uuid import UUID
 
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiResponse, extend_schema
-from rest_framework.request import Request
-from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from billing.api import job_schema as schema
 from billing.api.job_bodies import (
@@ -25,12 +23,12 @@ from billing.jobs.asking import JobRequest
 from billing.jobs.life import begin_attempt, end_attempt, heartbeat
 from billing.jobs.queries import job_details, time_of
 from billing.jobs.settling import cancel, complete, fail
-from usage.api.auth import ApiKeyAuthentication, MayAskForJobs
+from usage.api.auth import MayAskForJobs
 from usage.api.schema import PROBLEM, REFUSALS
+from usage.api.service_view import ServiceView, json_answer
 
 
-class _JobsView(APIView):
-    authentication_classes = [ApiKeyAuthentication]
+class _JobsView(ServiceView):
     permission_classes = [MayAskForJobs]
 
 
@@ -51,14 +49,14 @@ class JobsView(_JobsView):
             **schema.ADMISSION_REFUSALS,
         },
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: HttpRequest) -> HttpResponse:
         """Admit a job, or refuse it."""
-        dry_run = request.query_params.get("dry_run", "").lower() in ("true", "1")
+        dry_run = request.GET.get("dry_run", "").lower() in ("true", "1")
         key = key_of(request, required=not dry_run)
         asked = body_of(request, JobRequest)
         check_request(asked)
         answer = admit(request=asked, key=key, now=timezone.now(), dry_run=dry_run)
-        return Response(answer.body, status=201 if answer.is_new and not dry_run else 200)
+        return json_answer(answer.body, status=201 if answer.is_new and not dry_run else 200)
 
 
 class JobView(_JobsView):
@@ -74,9 +72,9 @@ class JobView(_JobsView):
             404: OpenApiResponse(PROBLEM, "`unknown_job`"),
         },
     )
-    def get(self, request: Request, job_id: UUID) -> Response:  # noqa: ARG002
+    def get(self, request: HttpRequest, job_id: UUID) -> HttpResponse:  # noqa: ARG002
         """Return a job."""
-        return Response(job_details(job_id=job_id))
+        return json_answer(job_details(job_id=job_id))
 
 
 class AttemptsView(_JobsView):
@@ -90,10 +88,10 @@ class AttemptsView(_JobsView):
         parameters=[schema.STEP_KEY],
         responses={200: schema.ATTEMPT, **schema.STEP_REFUSALS},
     )
-    def post(self, request: Request, job_id: UUID) -> Response:
+    def post(self, request: HttpRequest, job_id: UUID) -> HttpResponse:
         """Begin an attempt."""
         body = body_of(request, BeginAttempt)
-        return Response(
+        return json_answer(
             begin_attempt(
                 job_id=job_id, number=body.number, key=key_of(request), at=body.time,
                 now=time_of(job_id, now=timezone.now()),
@@ -112,10 +110,10 @@ class AttemptView(_JobsView):
         parameters=[schema.STEP_KEY],
         responses={200: schema.ATTEMPT, **schema.STEP_REFUSALS},
     )
-    def post(self, request: Request, job_id: UUID, number: int) -> Response:
+    def post(self, request: HttpRequest, job_id: UUID, number: int) -> HttpResponse:
         """End an attempt."""
         body = body_of(request, EndAttempt)
-        return Response(
+        return json_answer(
             end_attempt(
                 job_id=job_id, number=number, cause=body.cause, reports=body.usage,
                 key=key_of(request), at=body.time, now=time_of(job_id, now=timezone.now()),
@@ -135,10 +133,10 @@ class HeartbeatView(_JobsView):
         parameters=[schema.STEP_KEY],
         responses={200: schema.VERDICT, **schema.STEP_REFUSALS},
     )
-    def post(self, request: Request, job_id: UUID) -> Response:
+    def post(self, request: HttpRequest, job_id: UUID) -> HttpResponse:
         """Take a heartbeat."""
         body = body_of(request, Heartbeat)
-        return Response(
+        return json_answer(
             heartbeat(
                 job_id=job_id,
                 reports=body.usage,
@@ -159,10 +157,10 @@ class CompleteView(_JobsView):
         parameters=[schema.STEP_KEY],
         responses={200: schema.JOB, **schema.STEP_REFUSALS},
     )
-    def post(self, request: Request, job_id: UUID) -> Response:
+    def post(self, request: HttpRequest, job_id: UUID) -> HttpResponse:
         """Complete a job."""
         body = body_of(request, Complete)
-        return Response(
+        return json_answer(
             complete(
                 job_id=job_id, reports=body.usage, key=key_of(request), at=body.time,
                 now=time_of(job_id, now=timezone.now()),
@@ -181,10 +179,10 @@ class FailView(_JobsView):
         parameters=[schema.STEP_KEY],
         responses={200: schema.JOB, **schema.STEP_REFUSALS},
     )
-    def post(self, request: Request, job_id: UUID) -> Response:
+    def post(self, request: HttpRequest, job_id: UUID) -> HttpResponse:
         """Fail a job."""
         body = body_of(request, Fail)
-        return Response(
+        return json_answer(
             fail(
                 job_id=job_id, cause=body.cause, reason=body.reason, reports=body.usage,
                 key=key_of(request), at=body.time, now=time_of(job_id, now=timezone.now()),
@@ -202,10 +200,10 @@ class CancelView(_JobsView):
         parameters=[schema.STEP_KEY],
         responses={200: schema.JOB, **schema.STEP_REFUSALS},
     )
-    def post(self, request: Request, job_id: UUID) -> Response:
+    def post(self, request: HttpRequest, job_id: UUID) -> HttpResponse:
         """Cancel a job."""
         body = body_of(request, Cancel)
-        return Response(
+        return json_answer(
             cancel(
                 job_id=job_id, reason=body.reason, reports=body.usage, key=key_of(request),
                 at=body.time, now=time_of(job_id, now=timezone.now()),

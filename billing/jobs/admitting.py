@@ -25,6 +25,7 @@ from billing.jobs.errors import CannotBePriced, KeyReused, NotAdmitted, WrongSta
 from billing.jobs.expecting import expected_of
 from billing.jobs.money import is_fresh, standing_anew, standing_for
 from billing.jobs.moving import UPGRADES_MOST, after_upgrade, move_on
+from billing.jobs.new_job import NewJob
 from billing.jobs.own_usage import job_properties, own_quantities, version_terms
 from billing.jobs.pack_units import buy_packs, prices_selling
 from billing.jobs.reading import Account, read_account
@@ -45,7 +46,6 @@ from plans import rating
 from plans.rating.money import ZERO, minus
 from usage.admission import Admitted, Deferred, Refused, Request, decide
 from usage.job_quantities import Cell, added, by_meter, read, stored
-from usage.models import Job
 
 _OVER = ("succeeded", "failed", "cancelled", "expired")
 
@@ -225,7 +225,9 @@ def _decide(account: Account, asked: _Asked, *, now: datetime, dry_run: bool) ->
     return Answer(body, is_new=True)
 
 
-def _pin(job: Job, account: Account, asked: _Asked, weighed: "_Weighed", *, now: datetime) -> None:
+def _pin(
+    job: NewJob, account: Account, asked: _Asked, weighed: "_Weighed", *, now: datetime
+) -> None:
     hold_credit(
         customer_id=account.customer_id,
         amounts=weighed.credit,
@@ -237,7 +239,7 @@ def _pin(job: Job, account: Account, asked: _Asked, weighed: "_Weighed", *, now:
 
 
 def _stored(
-    job: Job, account: Account, weighed: "_Weighed", body: dict[str, Any], *, as_read: bool
+    job: NewJob, account: Account, weighed: "_Weighed", body: dict[str, Any], *, as_read: bool
 ) -> bool:
     return write(
         job, account, weighed.priced, weighed.pending, weighed.hours,
@@ -304,7 +306,7 @@ def _priced(
 
 def _admitted(
     account: Account, asked: _Asked, weighed: _Weighed, *, now: datetime
-) -> tuple[Job, dict[str, Any]]:
+) -> tuple[NewJob, dict[str, Any]]:
     """Return the job and its answer, neither stored."""
     held = max(ZERO, minus(weighed.priced.amount, account.held))
     job = _job(account, asked, weighed, held=held, now=now)
@@ -333,9 +335,9 @@ def _credit_needed(account: Account, after: Priced, *, standing: Standing) -> Ma
 
 def _job(
     account: Account, asked: _Asked, weighed: _Weighed, *, held: Decimal, now: datetime
-) -> Job:
+) -> NewJob:
     request, found = asked.request, asked.likely.estimate
-    return Job(
+    return NewJob(
         public_id=uuid4(),
         key=asked.key,
         request_digest=asked.digest,

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from billing.jobs.new_job import NewJob
 from usage.models import Job
 
 
@@ -18,7 +19,7 @@ def moment(at: datetime | None) -> str | None:
 
 
 def job_answer(
-    job: Job,
+    job: Job | NewJob,
     *,
     customer: str,
     workspace: str,

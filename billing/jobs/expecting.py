@@ -12,6 +12,7 @@ from billing.jobs.reading import Account
 from billing.spend.margin import Standing
 from plans import rating
 from plans.models import JobClass, Workspace
+from usage.comparable import newest_up_to
 
 
 def expected_of(
@@ -42,6 +43,7 @@ def _estimate(
         dimensions=request.dimensions,
         service_class=request.service_class,
         standing=standing,
+        own=newest_up_to(account.last_job_id),
     )
 
 

@@ -14,6 +14,7 @@ from django.db import connection
 
 from billing.jobs.errors import NotSubscribed, UnknownJob, UnknownJobClass, UnknownSubject
 from billing.models import Spend
+from usage.comparable import LAST_OF_CUSTOMER
 from usage.prepared import first_row
 
 
@@ -30,7 +31,8 @@ class BudgetRow(NamedTuple):
 class Account(NamedTuple):
     """A customer as admission sees it: whose job it is, on which version, and how it stands.
 
-    ``mark`` is another one as soon as the row of spend was written.
+    ``last_job_id`` is the comparable job that ended last. ``mark`` is another one as soon as the
+    row of spend was written.
     """
 
     customer_id: int
@@ -64,11 +66,14 @@ class Account(NamedTuple):
     known_answer: dict[str, Any] | None
     parent_id: int | None
     parent_state: str | None
+    last_job_id: int | None
     at: datetime
     mark: str
 
 
-_READ = """
+_AT = "coalesce(c.clock_at, %(at)s)"
+_LAST_JOB = LAST_OF_CUSTOMER.format(customer="c.id", job_class="k.id", at=_AT)
+_READ = f"""
 SELECT c.id, c.key, c.currency, c.time_zone, o.workspace_id, coalesce(w.key, ''), k.id,
     k.silence_seconds, u.version_id, s.spent, s.by_workspace, s.usage, s.period_start,
     s.period_end, s.held, s.held_by_workspace, s.pending, s.running, s.running_by_class,
@@ -84,7 +89,7 @@ SELECT c.id, c.key, c.currency, c.time_zone, o.workspace_id, coalesce(w.key, '')
     j.request_digest,
     CASE WHEN j.id IS NOT NULL THEN
         (SELECT t.answer FROM usage_jobstep t WHERE t.job_id = j.id AND t.key = 'admit') END,
-    p.id, p.state, coalesce(c.clock_at, %(at)s), s.xmin::text
+    p.id, p.state, ({_LAST_JOB}), {_AT}, s.xmin::text
 FROM plans_subject o
 JOIN plans_customer c ON c.id = o.customer_id
 JOIN billing_spend s ON s.customer_id = c.id
@@ -94,7 +99,7 @@ LEFT JOIN usage_job j ON j.customer_id = c.id AND j.key = %(key)s
 LEFT JOIN usage_job p ON p.public_id = %(parent)s AND p.customer_id = c.id
 LEFT JOIN LATERAL (
     SELECT coalesce(i.version_id, v.id) AS version_id
-    FROM (SELECT coalesce(c.clock_at, %(at)s) AS at) n
+    FROM (SELECT {_AT} AS at) n
     JOIN plans_subscription b ON b.customer_id = c.id AND b.starts_at <= n.at
         AND (b.ends_at IS NULL OR b.ends_at > n.at)
     LEFT JOIN plans_versionpin i ON i.subscription_id = b.id AND i.starts_at <= n.at
@@ -104,7 +109,7 @@ LEFT JOIN LATERAL (
         AND (v.effective_until IS NULL OR v.effective_until > n.at)
     LIMIT 1) u ON true
 WHERE o.key = %(subject)s
-"""
+"""  # noqa: S608
 _LOCKED = _READ + "FOR NO KEY UPDATE OF s"
 _MAKE = """
 SELECT o.customer_id FROM plans_subject o WHERE o.key = %s

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -28,10 +29,14 @@ class Windows(NamedTuple):
 
 def windows(at: datetime, *, zone: str) -> Windows:
     """Return the local hour and the local day that hold an instant."""
-    local = at.astimezone(ZoneInfo(zone))
-    hour_start = at - timedelta(
-        minutes=local.minute, seconds=local.second, microseconds=local.microsecond
-    )
+    return _windows(at.replace(second=0, microsecond=0), zone)
+
+
+# Asked by every job, and the same for all jobs of a minute.
+@lru_cache(maxsize=1024)
+def _windows(minute: datetime, zone: str) -> Windows:
+    local = minute.astimezone(ZoneInfo(zone))
+    hour_start = minute - timedelta(minutes=local.minute, seconds=local.second)
     return Windows(
         hour_start=hour_start,
         hour_end=hour_start + timedelta(hours=1),

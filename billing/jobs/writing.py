@@ -6,22 +6,21 @@ from typing import Any
 
 import msgspec
 
+from billing.jobs.new_job import NewJob
 from billing.jobs.reading import Account
 from billing.jobs.rules import Windows, load_of, spent_before_today
 from billing.spend.pending import Priced
 from usage.job_quantities import Quantities, stored
-from usage.models import Job
 from usage.prepared import first_row
 
-_COLUMNS = tuple(field.attname for field in Job._meta.concrete_fields if not field.primary_key)
 _WRITE = f"""
 WITH spend AS (
     SELECT customer_id FROM billing_spend
     WHERE customer_id = %s AND xmin::text = coalesce(%s, xmin::text)
     FOR NO KEY UPDATE),
 job AS (
-    INSERT INTO usage_job ({", ".join(f'"{name}"' for name in _COLUMNS)})
-    SELECT {", ".join(["%s"] * len(_COLUMNS))} FROM spend
+    INSERT INTO usage_job ({", ".join(f'"{name}"' for name in NewJob._fields)})
+    SELECT {", ".join(["%s"] * len(NewJob._fields))} FROM spend
     ON CONFLICT (customer_id, key) DO NOTHING RETURNING id),
 step AS (
     INSERT INTO usage_jobstep (job_id, key, kind, happened_at, recorded_at, answer)
@@ -32,11 +31,10 @@ UPDATE billing_spend s SET pending = %s::jsonb, held = %s, held_by_workspace = %
 FROM job, spend WHERE s.customer_id = spend.customer_id
 RETURNING job.id
 """  # noqa: S608
-_JSON_COLUMNS = frozenset({"dimensions", "held_quantities", "reported"})
 
 
 def write(
-    job: Job,
+    job: NewJob,
     account: Account,
     priced: Priced,
     pending: Quantities,
@@ -59,7 +57,7 @@ def write(
     values = [
         account.customer_id,
         account.mark if as_read else None,
-        *_values(job),
+        *_columns(job),
         job.admitted_at,
         job.admitted_at,
         _json({"body": body}),
@@ -74,10 +72,9 @@ def write(
     return first_row(_WRITE, values) is not None
 
 
-def _values(job: Job) -> Iterator[Any]:
-    columns = job.__dict__
-    for name in _COLUMNS:
-        yield _json(columns[name]) if name in _JSON_COLUMNS else columns[name]
+def _columns(job: NewJob) -> Iterator[Any]:
+    for value in job:
+        yield _json(value) if isinstance(value, dict | list) else value
 
 
 def _json(value: Any) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
 from functools import reduce
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from billing.statements.build import PricedBy, segment_share, standing_prices
 from billing.statements.values import MeterUsage, Segment
@@ -49,7 +49,8 @@ class Standing:
 
     ``highest`` are the keys of meters that keep their highest value; all others add up. With
     ``rates_beyond`` usage beyond an allowance is priced even where the plan admits none. What the
-    usage so far costs is rated once a meter, and ``rated`` remembers it.
+    usage so far costs is rated once a meter, and ``rated`` remembers it; ``estimates`` remembers
+    the last estimates that were made on it, for whoever makes them.
     """
 
     segments: tuple[Segment, ...]
@@ -61,6 +62,7 @@ class Standing:
     rated: "dict[tuple[str, bool, bool], tuple[_Base, ...]]" = field(
         default_factory=dict, compare=False, repr=False
     )
+    estimates: dict[Any, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
 
 class _Piece(NamedTuple):

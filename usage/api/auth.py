@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib.auth.models import AnonymousUser
 from django.utils import timezone
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
-from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
@@ -20,12 +20,12 @@ class ApiKeyAuthentication(BaseAuthentication):
 
     def authenticate(self, request: Request) -> tuple[AnonymousUser, ApiKey] | None:
         """Return None without a bearer key; raise AuthenticationFailed for an invalid one."""
-        words = get_authorization_header(request).split()
-        if not words or words[0].lower() != b"bearer":
+        words = request.META.get("HTTP_AUTHORIZATION", "").split()
+        if not words or words[0].lower() != "bearer":
             return None
         key = None
         if len(words) == 2 and words[1].isascii():
-            key = use_key(secret=words[1].decode("ascii"), now=timezone.now())
+            key = use_key(secret=words[1], now=timezone.now())
         if key is None:
             raise AuthenticationFailed("The API key is not valid, or it was revoked.")
         return AnonymousUser(), key

@@ -2,15 +2,14 @@
 
 from typing import Any
 
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.exceptions import UnsupportedMediaType
-from rest_framework.request import Request
-from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from usage.api import schema
-from usage.api.auth import ApiKeyAuthentication, MayIngest
+from usage.api.auth import MayIngest
+from usage.api.service_view import ServiceView, json_answer
 from usage.ingest import Received, Rejection, read_body
 from usage.limits import batch_events_max, body_bytes_max
 from usage.operations.ingest import IngestReport, ingest
@@ -41,10 +40,9 @@ class EventsRejected(Exception):
         self.problem_extra = report
 
 
-class EventsView(APIView):
+class EventsView(ServiceView):
     """Take usage events."""
 
-    authentication_classes = [ApiKeyAuthentication]
     permission_classes = [MayIngest]
 
     @extend_schema(
@@ -74,7 +72,7 @@ class EventsView(APIView):
             ),
         },
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: HttpRequest) -> HttpResponse:
         """Store the events of the body and tell what became of them."""
         _check_media_type(request)
         received = read_body(_body(request), events_max=batch_events_max())
@@ -82,17 +80,18 @@ class EventsView(APIView):
         return _answer(request, received, _merge(received, report))
 
 
-def _check_media_type(request: Request) -> None:
-    media_type, _, parameters = (request.content_type or "").partition(";")
+def _check_media_type(request: HttpRequest) -> None:
+    said = request.META.get("CONTENT_TYPE", "")
+    media_type, _, parameters = said.partition(";")
     charset = parameters.lower().partition("charset=")[2].strip(' "')
     if media_type.strip().lower() not in MEDIA_TYPES or charset not in ("", "utf-8", "utf8"):
-        raise UnsupportedMediaType(request.content_type)
+        raise UnsupportedMediaType(said)
 
 
-def _body(request: Request) -> bytes:
+def _body(request: HttpRequest) -> bytes:
     """Read the body to our own limit: Django's limit for forms is lower."""
     limit = body_bytes_max()
-    body: bytes = request._request.read(limit + 1)
+    body: bytes = request.read(limit + 1)
     if len(body) > limit:
         raise BodyTooLarge(f"The body has more than {limit} bytes. Split the batch.")
     return body
@@ -107,7 +106,7 @@ def _merge(received: Received, report: IngestReport) -> IngestReport:
     return report._replace(rejected=tuple(sorted([*placed, *received.unreadable])))
 
 
-def _answer(request: Request, received: Received, report: IngestReport) -> Response:
+def _answer(request: HttpRequest, received: Received, report: IngestReport) -> HttpResponse:
     rejected = [_as_json(each) for each in report.rejected]
     body = {"accepted": report.accepted, "duplicates": report.duplicates, "rejected": rejected}
     if rejected and not report.accepted + report.duplicates:
@@ -117,10 +116,10 @@ def _answer(request: Request, received: Received, report: IngestReport) -> Respo
         said = f"None of the {len(rejected)} events was stored. The first: {first.detail}"
         raise EventsRejected(said, code=EventsRejected.code, report=body)
     if rejected:
-        return Response(body, status=207)
+        return json_answer(body, status=207)
     if "return=representation" in request.headers.get("Prefer", "").replace(" ", "").lower():
-        return Response(body, headers={"Preference-Applied": "return=representation"})
-    return Response(status=204)
+        return json_answer(body, headers={"Preference-Applied": "return=representation"})
+    return HttpResponse(status=204)
 
 
 def _as_json(rejection: Rejection) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from billing.estimating import Estimate, estimate
+from billing.models import Spend
 from billing.spend.rating import rate_spend
 from billing.statements.preview import NoSubscription
 from plans.models import Budget, Customer, JobClass, JobClassUsage
@@ -100,13 +101,32 @@ def test_percentiles_lie_between_two_jobs_in_proportion(world: World, shop: Shop
 
 
 def test_the_newest_jobs_alone_count(world: World, shop: Shop, monkeypatch) -> None:
-    monkeypatch.setattr("usage.comparable.newest_jobs.__kwdefaults__", {"limit": 20})
+    monkeypatch.setattr("usage.comparable.NEWEST", 20)
     acme = shop.sells(work(world))
     shop.ran(acme, ["9"] * 10 + ["2"] * 20)
 
     found = shop.estimate(acme, "1")
 
     assert (range_of(found), found.comparable) == ((D(2), D(2), D(2)), 20)
+
+
+def test_what_is_remembered_of_jobs_is_read_again_when_another_has_ended(
+    world: World, shop: Shop, django_assert_num_queries
+) -> None:
+    acme = shop.sells(work(world))
+    shop.ran(acme, ["1"] * 20)
+    rate_spend(customer_ids=[acme.pk], now=NOW)
+    known = {"spend": Spend.objects.get(pk=acme.pk)}
+
+    assert shop.estimate(acme, "1", **known).comparable == 20
+    assert shop.estimate(acme, "2", **known).high == D(2)
+    assert shop.estimate(acme, "1", **known).high == D(1)
+    with django_assert_num_queries(1):  # which job was the last
+        shop.estimate(acme, "1", **known)
+    finished_job(acme, shop.job_class, ended_at=NOW, used={"work": "9"})
+    assert shop.estimate(acme, "1", **known).comparable == 21
+    # An instant before sees what had ended by then.
+    assert shop.estimate(acme, "1", at=NOW - timedelta(seconds=1), **known).comparable == 20
 
 
 def test_an_estimate_does_not_know_what_ends_later_or_failed(world: World, shop: Shop) -> None:
