@@ -2,7 +2,7 @@
 # `.env` beside this file may set the variables of docs/operating.md.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check check-types check-rules systems bench stop lock clean
+.PHONY: help demo test check systems bench stop lock clean
 SHELL := /bin/sh
 
 VENV := .venv
@@ -37,6 +37,7 @@ test: $(READY)
 check: $(READY)
 	@$(MAKE) --no-print-directory --jobs=2 check-types check-rules
 
+.PHONY: check-types check-rules
 check-types:
 	$(PYTHON) -m mypy
 
