@@ -34,26 +34,14 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default")
 
 def pytest_configure(config):
     """Start the embedded services once, before pytest-django looks for its database."""
-    if _runs_all(config):
-        from config.embedded import ensure_services
-        from tests.fixtures.migrated import forget_migrated
+    if hasattr(config, "workerinput") or config.option.collectonly or config.option.help:
+        return
+    from config.embedded import ensure_services
+    from tests.fixtures.migrated import forget_migrated
 
-        ensure_services()
-        forget_migrated()
-
-
-def pytest_unconfigure(config):
-    """Leave no database behind."""
-    if _runs_all(config):
-        from tests.fixtures.migrated import forget_migrated
-
-        forget_migrated()
-
-
-def _runs_all(config):
-    """Say whether this is the process of the run, and not one of its workers."""
-    worker = hasattr(config, "workerinput")
-    return not (worker or config.option.collectonly or config.option.help)
+    ensure_services()
+    forget_migrated()
+    config.add_cleanup(forget_migrated)
 
 
 @pytest.hookimpl(trylast=True)

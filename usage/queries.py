@@ -342,7 +342,7 @@ def touched_since(spans: Sequence[Span]) -> set[int]:
 
 def _spans_json(spans: Iterable[Span]) -> str:
     content = [
-        {"r": ref, "c": customer_id, "s": start, "e": end, "h": horizon}
+        {"r": ref, "c": customer_id, "s": start.isoformat(), "e": end.isoformat(), "h": horizon}
         for ref, customer_id, start, end, horizon in spans
     ]
     return msgspec.json.encode(content).decode()
