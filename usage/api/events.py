@@ -9,7 +9,7 @@ from rest_framework.exceptions import UnsupportedMediaType
 
 from usage.api import schema
 from usage.api.auth import MayIngest
-from usage.api.service_view import ServiceView, json_answer
+from usage.api.service_view import ServiceView, empty_answer, json_answer
 from usage.ingest import Received, Rejection, read_body
 from usage.limits import batch_events_max, body_bytes_max
 from usage.operations.ingest import IngestReport, ingest
@@ -119,7 +119,7 @@ def _answer(request: HttpRequest, received: Received, report: IngestReport) -> H
         return json_answer(body, status=207)
     if "return=representation" in request.headers.get("Prefer", "").replace(" ", "").lower():
         return json_answer(body, headers={"Preference-Applied": "return=representation"})
-    return HttpResponse(status=204)
+    return empty_answer()
 
 
 def _as_json(rejection: Rejection) -> dict[str, Any]:

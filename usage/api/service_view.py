@@ -27,6 +27,13 @@ def json_answer(
     return HttpResponse(content, status=status, headers=headers, content_type="application/json")
 
 
+def empty_answer() -> HttpResponse:
+    """Return that all is well, and nothing else: there is no content, so it is of no type."""
+    answer = HttpResponse(status=204)
+    del answer.headers["Content-Type"]
+    return answer
+
+
 class ServiceView(APIView):
     """A view of one scope, ``permission_classes``, whose methods take Django's own request.
 
