@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
@@ -95,7 +96,7 @@ def body_of(request: HttpRequest, kind: type[Body]) -> Body:
     if len(content) > BODY_BYTES_MAX:
         raise InvalidJob(f"The body has more than {BODY_BYTES_MAX} bytes: report less at once.")
     try:
-        body = msgspec.json.Decoder(kind, float_hook=exact_number).decode(content or b"{}")
+        body: Body = _decoder(kind).decode(content or b"{}")
         return body if isinstance(body, JobRequest) else _in_utc(body)
     except BeyondCalendar as error:
         raise InvalidJob(str(error), field="time") from error
@@ -104,6 +105,11 @@ def body_of(request: HttpRequest, kind: type[Body]) -> Body:
         raise InvalidJob(f"{detail}.", field=path.rstrip("`").lstrip(".")) from error
     except (msgspec.DecodeError, ValueError) as error:
         raise MalformedJob(f"The body is not JSON: {error}") from error
+
+
+@cache
+def _decoder(kind: type[msgspec.Struct]) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind, float_hook=exact_number)
 
 
 def _in_utc(body: Any) -> Any:

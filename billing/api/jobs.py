@@ -23,9 +23,10 @@ from billing.jobs.asking import JobRequest
 from billing.jobs.life import begin_attempt, end_attempt, heartbeat
 from billing.jobs.queries import job_details, time_of
 from billing.jobs.settling import cancel, complete, fail
-from usage.api.auth import MayAskForJobs
+from usage.api.auth import MayAskForJobs, presented_key
 from usage.api.schema import PROBLEM, REFUSALS
 from usage.api.service_view import ServiceView, json_answer
+from usage.models import Scope
 
 
 class _JobsView(ServiceView):
@@ -34,6 +35,8 @@ class _JobsView(ServiceView):
 
 class JobsView(_JobsView):
     """Admission."""
+
+    looks_up_key = True
 
     @extend_schema(
         operation_id="admit_job",
@@ -51,11 +54,12 @@ class JobsView(_JobsView):
     )
     def post(self, request: HttpRequest) -> HttpResponse:
         """Admit a job, or refuse it."""
+        by = presented_key(request, scope=Scope.JOBS)
         dry_run = request.GET.get("dry_run", "").lower() in ("true", "1")
         key = key_of(request, required=not dry_run)
         asked = body_of(request, JobRequest)
         check_request(asked)
-        answer = admit(request=asked, key=key, now=timezone.now(), dry_run=dry_run)
+        answer = admit(request=asked, key=key, by=by, now=timezone.now(), dry_run=dry_run)
         return json_answer(answer.body, status=201 if answer.is_new and not dry_run else 200)
 
 

@@ -35,7 +35,6 @@ from billing.jobs.rules import (
     limits_of,
     load_of,
     money_of,
-    prices_of,
     windows,
 )
 from billing.jobs.writing import write
@@ -46,6 +45,7 @@ from plans import rating
 from plans.rating.money import ZERO, minus
 from usage.admission import Admitted, Deferred, Refused, Request, decide
 from usage.job_quantities import Cell, added, by_meter, read, stored
+from usage.operations.api_keys import PresentedKey, note_use
 
 _OVER = ("succeeded", "failed", "cancelled", "expired")
 
@@ -63,6 +63,8 @@ class _Likely:
     """What the job is expected to cost and to use."""
 
     estimate: Estimate
+    standing: Standing
+    """On what they are priced."""
     quantities: dict[Cell, Decimal]
     loose: dict[Cell, Decimal]
     """The same with an amount in place of quantities that nothing prices."""
@@ -77,23 +79,35 @@ class _Asked(NamedTuple):
     digest: str
 
 
-def admit(*, request: JobRequest, key: str, now: datetime, dry_run: bool = False) -> Answer:
+def admit(
+    *,
+    request: JobRequest,
+    key: str,
+    now: datetime,
+    by: PresentedKey | None = None,
+    dry_run: bool = False,
+) -> Answer:
     """Admit a job once for its key, or say why not; a dry run decides the same and changes nothing.
 
-    ``now`` is the real time: customers to test with are asked at their own.
-    Asked again with the same key and request, the answer is the first one's. Raises NotAdmitted,
-    KeyReused, UnknownSubject, UnknownJobClass, UnknownJob, NotSubscribed, WrongState of the parent,
-    CannotBePriced.
+    ``now`` is the real time: customers to test with are asked at their own. ``by`` is the API key
+    that asks, where it is not known yet that it may. Asked again with the same key and request, the
+    answer is the first one's.
+    Raises KeyNotAccepted, NotAdmitted, KeyReused, UnknownSubject, UnknownJobClass, UnknownJob,
+    NotSubscribed, WrongState of the parent, CannotBePriced.
     """
     digest = digest_of(request)
-    before = _read(request, key=key, now=now, lock=False)
+    before = _read(request, key=key, now=now, by=by, lock=False)
+    if before.api_key_id is not None:
+        note_use(key_id=before.api_key_id, last_used_at=before.api_key_used_at, now=now)
     if before.known_digest is not None:
         return _known(before, digest=digest)
     now = before.at
-    if not dry_run and not is_fresh(before, at=now):
+    fresh = is_fresh(before, at=now)
+    if not dry_run and not fresh:
         rate_spend(customer_ids=[before.customer_id], now=now)
         before = _read(request, key=key, now=now, lock=False)
-    likely = _likely(before, request, now=now)
+        fresh = is_fresh(before, at=now)
+    likely = _likely(before, request, fresh=fresh, now=now)
     asked = _Asked(request, likely, key, digest)
     if not dry_run and not is_contended(before.customer_id):
         answer = _admit_as_read(before, asked, now=now)
@@ -106,13 +120,16 @@ def admit(*, request: JobRequest, key: str, now: datetime, dry_run: bool = False
         return _decide(account, asked, now=now, dry_run=dry_run)
 
 
-def _read(request: JobRequest, *, key: str, now: datetime, lock: bool) -> Account:
+def _read(
+    request: JobRequest, *, key: str, now: datetime, lock: bool, by: PresentedKey | None = None
+) -> Account:
     account = read_account(
         subject=request.subject,
         job_class=request.job_class,
         key=key,
         parent=request.parent,
         at=now,
+        by=by,
         lock=lock,
     )
     if account.known_digest is None and account.parent_state in _OVER:
@@ -129,14 +146,15 @@ def _known(account: Account, *, digest: str) -> Answer:
     return Answer(account.known_answer["body"], is_new=False)
 
 
-def _likely(account: Account, request: JobRequest, *, now: datetime) -> _Likely:
+def _likely(account: Account, request: JobRequest, *, fresh: bool, now: datetime) -> _Likely:
     """Estimate the job, and say at which quantities it is held.
 
-    Where the row of spend knows the version in force, both go by the terms that it was rated by.
+    Where the row of spend knows the version in force, is ``fresh``, both go by the terms that it
+    was rated by.
     """
     try:
         standing = standing_for(account, at=now)
-        found = expected_of(account, request, standing=standing, at=now)
+        found = expected_of(account, request, standing=standing, fresh=fresh, at=now)
     except rating.RatingError as error:
         raise CannotBePriced(str(error)) from error
     own = own_quantities(
@@ -151,7 +169,12 @@ def _likely(account: Account, request: JobRequest, *, now: datetime) -> _Likely:
     at = version_terms(account.version_id).terms.jobs.hold_at
     expected = _expected(found, request, standing, at=at, besides=frozenset(by_meter(own)))
     loose = {LOOSE: minus(getattr(found, at), ZERO)}
-    return _Likely(estimate=found, quantities=added(own, expected), loose=added(own, loose))
+    return _Likely(
+        estimate=found,
+        standing=standing,
+        quantities=added(own, expected),
+        loose=added(own, loose),
+    )
 
 
 def _expected(
@@ -165,7 +188,7 @@ def _expected(
     """Return what the estimate expects of each meter, at the values that are known beforehand."""
     known = dict(request.dimensions)
     names: dict[str, tuple[str, ...]] = {}
-    for price in prices_of(standing):
+    for price in standing.prices:
         if price.meter:
             names[price.meter] = price.dimensions
             if price.class_dimension:
@@ -182,7 +205,7 @@ def _admit_as_read(account: Account, asked: _Asked, *, now: datetime) -> Answer 
 
     None, too, where more than the row of spend decides, or where the job is not admitted.
     """
-    weighed = _weigh(account, asked, standing=standing_for(account, at=now), now=now)
+    weighed = _weigh(account, asked, standing=asked.likely.standing, now=now)
     alone = not weighed.credit and not prices_selling(weighed.standing, weighed.by_price)
     if not alone or not isinstance(weighed.decision, Admitted):
         return None
@@ -218,9 +241,7 @@ def _decide(account: Account, asked: _Asked, *, now: datetime, dry_run: bool) ->
         _pin(job, account, asked, weighed, now=now)
         transaction.set_rollback(True)
         return Answer({**body, "id": None}, is_new=True)
-    if not _stored(job, account, weighed, body, as_read=False):
-        account = _read(request, key=key, now=now, lock=True)
-        return _known(account, digest=asked.digest)
+    _stored(job, account, weighed, body, as_read=False)
     _pin(job, account, asked, weighed, now=now)
     return Answer(body, is_new=True)
 
@@ -267,7 +288,7 @@ def _weigh(account: Account, asked: _Asked, *, standing: Standing, now: datetime
     hours = windows(now, zone=account.zone)
     terms = version_terms(account.version_id).terms
     credit = _credit_needed(account, priced, standing=standing)
-    of_price = by_price(quantities, prices_of(standing))
+    of_price = by_price(quantities, standing.prices)
     decision = decide(
         request=Request(
             job_class=request.job_class,

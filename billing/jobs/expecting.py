@@ -7,7 +7,7 @@ from functools import lru_cache
 from billing.estimates.values import Estimate
 from billing.estimating import estimate
 from billing.jobs.asking import JobRequest
-from billing.jobs.money import customer_of, is_fresh
+from billing.jobs.money import customer_of
 from billing.jobs.reading import Account
 from billing.spend.margin import Standing
 from plans import rating
@@ -16,16 +16,16 @@ from usage.comparable import newest_up_to
 
 
 def expected_of(
-    account: Account, request: JobRequest, *, standing: Standing, at: datetime
+    account: Account, request: JobRequest, *, standing: Standing, fresh: bool, at: datetime
 ) -> Estimate:
     """Return the estimate of a job that asks for admission. Raises RatingError.
 
-    A job beyond an allowance that the plan does not exceed is priced as if it did: the rule of the
-    allowance refuses it, and says why.
+    Where the row of spend is not ``fresh``, the usage so far is read anew. A job beyond an
+    allowance that the plan does not exceed is priced as if it did: the rule of the allowance
+    refuses it, and says why.
     """
     try:
-        fresh = standing if is_fresh(account, at=at) else None
-        return _estimate(account, request, standing=fresh, at=at)
+        return _estimate(account, request, standing=standing if fresh else None, at=at)
     except rating.BeyondAllowance:
         beyond = replace(standing, rates_beyond=True)
         return _estimate(account, request, standing=beyond, at=at)

@@ -12,7 +12,7 @@ from billing.jobs.answers import said
 from billing.jobs.errors import NotAdmitted
 from billing.jobs.money import customer_of
 from billing.jobs.reading import Account
-from billing.jobs.rules import prices_of, used_of
+from billing.jobs.rules import used_of
 from billing.spend.margin import Standing
 from billing.spend.periods import running_periods
 from billing.statements.credit_lines import packs_pool_key
@@ -45,7 +45,7 @@ def prices_selling(standing: Standing, by_price: Mapping[str, Decimal]) -> list[
     """Return the prices that a job's quantities read and that sell packs beyond their allowance."""
     return [
         price
-        for price in prices_of(standing)
+        for price in standing.prices
         if price.overage.policy == "packs" and by_price.get(price.key)
     ]
 

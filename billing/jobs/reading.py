@@ -15,6 +15,7 @@ from django.db import connection
 from billing.jobs.errors import NotSubscribed, UnknownJob, UnknownJobClass, UnknownSubject
 from billing.models import Spend
 from usage.comparable import LAST_OF_CUSTOMER
+from usage.operations.api_keys import PresentedKey
 from usage.prepared import first_row
 
 
@@ -32,7 +33,7 @@ class Account(NamedTuple):
     """A customer as admission sees it: whose job it is, on which version, and how it stands.
 
     ``last_job_id`` is the comparable job that ended last. ``mark`` is another one as soon as the
-    row of spend was written.
+    row of spend was written. ``api_key_id`` is that of the key that asks.
     """
 
     customer_id: int
@@ -69,9 +70,14 @@ class Account(NamedTuple):
     last_job_id: int | None
     at: datetime
     mark: str
+    api_key_id: int | None
+    api_key_used_at: datetime | None
 
 
 _AT = "coalesce(c.clock_at, %(at)s)"
+# A key is asked for as the first one from it on, and a parent without its customer: so nothing but
+# the index of each will do. By equality alone the index of a customer's jobs seems as good, until a
+# customer has thousands.
 _LAST_JOB = LAST_OF_CUSTOMER.format(customer="c.id", job_class="k.id", at=_AT)
 _READ = f"""
 SELECT c.id, c.key, c.currency, c.time_zone, o.workspace_id, coalesce(w.key, ''), k.id,
@@ -89,14 +95,20 @@ SELECT c.id, c.key, c.currency, c.time_zone, o.workspace_id, coalesce(w.key, '')
     j.request_digest,
     CASE WHEN j.id IS NOT NULL THEN
         (SELECT t.answer FROM usage_jobstep t WHERE t.job_id = j.id AND t.key = 'admit') END,
-    p.id, p.state, ({_LAST_JOB}), {_AT}, s.xmin::text
+    CASE WHEN p.customer_id = c.id THEN p.id END, p.state, ({_LAST_JOB}), {_AT}, s.xmin::text,
+    a.id, a.last_used_at
 FROM plans_subject o
 JOIN plans_customer c ON c.id = o.customer_id
 JOIN billing_spend s ON s.customer_id = c.id
 LEFT JOIN plans_workspace w ON w.id = o.workspace_id
 LEFT JOIN plans_jobclass k ON k.key = %(job_class)s
-LEFT JOIN usage_job j ON j.customer_id = c.id AND j.key = %(key)s
-LEFT JOIN usage_job p ON p.public_id = %(parent)s AND p.customer_id = c.id
+LEFT JOIN LATERAL (
+    SELECT j.id, j.key, j.request_digest FROM usage_job j
+    WHERE j.customer_id = c.id AND j.key >= %(key)s
+    ORDER BY j.key LIMIT 1) j ON j.key = %(key)s
+LEFT JOIN usage_job p ON p.public_id = %(parent)s
+LEFT JOIN usage_apikey a ON a.digest = %(digest)s AND a.revoked_at IS NULL
+    AND %(scope)s = ANY (a.scopes)
 LEFT JOIN LATERAL (
     SELECT coalesce(i.version_id, v.id) AS version_id
     FROM (SELECT {_AT} AS at) n
@@ -123,21 +135,32 @@ def read_account(
     at: datetime,
     key: str = "",
     parent: UUID | None = None,
+    by: PresentedKey | None = None,
     lock: bool = True,
 ) -> Account:
     """Return how the customer stands that a subject names; with ``lock`` it stays so.
 
     ``at`` is the real time; a customer to test with stands at its own, as the account says.
-    ``lock`` needs a transaction. Raises UnknownSubject, UnknownJobClass, UnknownJob for the parent,
+    ``lock`` needs a transaction. ``by`` is the API key that asks, which is looked up along.
+    Raises KeyNotAccepted, UnknownSubject, UnknownJobClass, UnknownJob for the parent and
     NotSubscribed.
     """
-    values = {"subject": subject, "job_class": job_class, "at": at, "key": key, "parent": parent}
+    values = {
+        "subject": subject, "job_class": job_class, "at": at, "key": key, "parent": parent,
+        "digest": by and by.digest, "scope": by and by.scope,
+    }  # fmt: skip
     row = _row(values, lock=lock)
     if row is None:
+        if by:
+            by.check()
         _make_spend(subject)
         row = _row(values, lock=lock)
     assert row is not None
-    return _account(row, subject=subject, job_class=job_class, parent=parent)
+    account = _account(row)
+    if by and account.api_key_id is None:
+        by.check()
+    _check(account, subject=subject, job_class=job_class, parent=parent)
+    return account
 
 
 def _row(values: dict[str, Any], *, lock: bool) -> tuple[Any, ...] | None:
@@ -157,7 +180,7 @@ def _make_spend(subject: str) -> None:
 _JSON = (10, 15, 16, 18, 20, 22)  # The columns of counts, amounts and quantities.
 
 
-def _account(row: tuple[Any, ...], *, subject: str, job_class: str, parent: UUID | None) -> Account:
+def _account(row: tuple[Any, ...]) -> Account:
     values = list(row)
     for place in _JSON:
         values[place] = msgspec.json.decode(values[place])
@@ -166,11 +189,13 @@ def _account(row: tuple[Any, ...], *, subject: str, job_class: str, parent: UUID
         for workspace, amount, stops, percent, most in msgspec.json.decode(values[26])
     )
     values[28] = None if values[28] is None else msgspec.json.decode(values[28])
-    account = Account(*values)
+    return Account(*values)
+
+
+def _check(account: Account, *, subject: str, job_class: str, parent: UUID | None) -> None:
     if account.class_id is None:
         raise UnknownJobClass(f"There is no job class “{job_class}”.", field="job_class")
     if account.version_id is None:
         raise NotSubscribed(f"“{subject}” is on no plan at this time.", field="subject")
     if parent is not None and account.parent_id is None:
         raise UnknownJob(f"The customer has no job {parent}.", field="parent")
-    return account

@@ -9,7 +9,6 @@ from zoneinfo import ZoneInfo
 
 from billing.jobs.reading import Account
 from billing.spend.margin import Standing
-from billing.statements.build import standing_prices
 from plans import rating
 from plans.rating.money import ZERO, minus, plus, total
 from usage.admission import Allowance, BudgetState, Limits, Load, MoneyState
@@ -119,17 +118,10 @@ def budgets_of(account: Account, at: datetime) -> Iterator[BudgetState]:
         )
 
 
-def prices_of(standing: Standing) -> list[rating.Price]:
-    """Return the prices that hold now, agreed ones in their place."""
-    return [
-        price for segment in standing.segments for price in standing_prices(segment, by=standing.by)
-    ]
-
-
 def _allowances(account: Account, standing: Standing) -> Iterator[Allowance]:
     capped = [
         price
-        for price in prices_of(standing)
+        for price in standing.prices
         if price.overage.policy in ("refuse", "upgrade") and price.meter
     ]
     if not capped:

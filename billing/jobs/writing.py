@@ -13,23 +13,27 @@ from billing.spend.pending import Priced
 from usage.job_quantities import Quantities, stored
 from usage.prepared import first_row
 
+# What every new job is alike in is no parameter: each of these takes its time on both sides.
+_ALIKE = {
+    "state": "'admitted'", "cause": "''", "reason": "''", "reported": "'{}'", "service_credit": "0",
+}  # fmt: skip
+_OWN = [name for name in NewJob._fields if name not in NewJob._field_defaults]
+# Each job is counted on the row of its customer. So where this one is still what was read, nobody
+# has taken the key of the job since.
 _WRITE = f"""
 WITH spend AS (
-    SELECT customer_id FROM billing_spend
+    UPDATE billing_spend SET pending = %s::jsonb, held = %s, held_by_workspace = %s::jsonb,
+        running = running + 1, running_by_class = %s::jsonb, hour_start = %s,
+        hour_jobs = %s::jsonb, day_start = %s, day_jobs = %s::jsonb, day_spent_before = %s
     WHERE customer_id = %s AND xmin::text = coalesce(%s, xmin::text)
-    FOR NO KEY UPDATE),
+    RETURNING customer_id),
 job AS (
-    INSERT INTO usage_job ({", ".join(f'"{name}"' for name in NewJob._fields)})
-    SELECT {", ".join(["%s"] * len(NewJob._fields))} FROM spend
-    ON CONFLICT (customer_id, key) DO NOTHING RETURNING id),
-step AS (
-    INSERT INTO usage_jobstep (job_id, key, kind, happened_at, recorded_at, answer)
-    SELECT id, 'admit', 'admitted', %s, %s, %s::jsonb FROM job)
-UPDATE billing_spend s SET pending = %s::jsonb, held = %s, held_by_workspace = %s::jsonb,
-    running = running + 1, running_by_class = %s::jsonb, hour_start = %s, hour_jobs = %s::jsonb,
-    day_start = %s, day_jobs = %s::jsonb, day_spent_before = %s
-FROM job, spend WHERE s.customer_id = spend.customer_id
-RETURNING job.id
+    INSERT INTO usage_job ({", ".join(f'"{name}"' for name in [*_OWN, *_ALIKE])})
+    SELECT {", ".join([*["%s"] * len(_OWN), *_ALIKE.values()])} FROM spend
+    RETURNING id, admitted_at)
+INSERT INTO usage_jobstep (job_id, key, kind, happened_at, recorded_at, answer)
+SELECT id, 'admit', 'admitted', admitted_at, admitted_at, %s::jsonb FROM job
+RETURNING job_id
 """  # noqa: S608
 
 
@@ -46,8 +50,8 @@ def write(
 ) -> bool:
     """Store the job and count it in one statement, which locks the customer's row of spend.
 
-    False, and nothing is stored, where its key is taken meanwhile; or, with ``as_read``, where the
-    row is not the one any more that the account was read from. Else it was locked by the caller.
+    With ``as_read`` False, and nothing is stored, where the row is not the one any more that the
+    account was read from. Else it was locked by the caller.
     """
     load = load_of(account, hours)
     by_workspace = dict(account.held_by_workspace)
@@ -55,12 +59,6 @@ def write(
         held = Decimal(by_workspace.get(account.workspace, "0")) + job.held
         by_workspace[account.workspace] = f"{held:f}"
     values = [
-        account.customer_id,
-        account.mark if as_read else None,
-        *_columns(job),
-        job.admitted_at,
-        job.admitted_at,
-        _json({"body": body}),
         _json(stored(pending)),
         priced.amount,
         _json(by_workspace),
@@ -68,12 +66,16 @@ def write(
         *(hours.hour_start, _json(_one_more(load.hour_jobs, job_class))),
         *(hours.day_start, _json(_one_more(load.day_jobs, job_class))),
         spent_before_today(account, hours, job.admitted_at),
+        account.customer_id,
+        account.mark if as_read else None,
+        *_columns(job),
+        _json({"body": body}),
     ]
     return first_row(_WRITE, values) is not None
 
 
 def _columns(job: NewJob) -> Iterator[Any]:
-    for value in job:
+    for value in job[: len(_OWN)]:
         yield _json(value) if isinstance(value, dict | list) else value
 
 

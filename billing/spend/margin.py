@@ -5,7 +5,6 @@ by price: so tiers, an allowance, a minimum and a maximum count as they stand. T
 that are added one after the other come to what rating says of all of them.
 """
 
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -13,11 +12,12 @@ from fractions import Fraction
 from functools import reduce
 from typing import Any, NamedTuple
 
+from billing.spend.pieces import Piece, along
 from billing.statements.build import PricedBy, segment_share, standing_prices
 from billing.statements.values import MeterUsage, Segment
 from plans import rating
-from plans.rating.money import EXACT, ONE, ZERO, minus, plus, times, total
-from plans.rating.prices import RATED
+from plans.rating.money import EXACT, ONE, ZERO, minus, plus, round_money, times, total
+from plans.rating.prices import RATED, unit_of
 from plans.rating.straight import FOR_EVER, straight_until
 from usage.comparable_sample import added
 from usage.job_quantities import Cell
@@ -48,9 +48,10 @@ class Standing:
     """A customer's usage so far in the segments that run, one a subscription, with their terms.
 
     ``highest`` are the keys of meters that keep their highest value; all others add up. With
-    ``rates_beyond`` usage beyond an allowance is priced even where the plan admits none. What the
-    usage so far costs is rated once a meter, and ``rated`` remembers it; ``estimates`` remembers
-    the last estimates that were made on it, for whoever makes them.
+    ``rates_beyond`` usage beyond an allowance is priced even where the plan admits none. ``prices``
+    are those that hold in the segments, agreed ones in their place. What the usage so far costs is
+    rated once a meter, and ``rated`` remembers it; ``estimates`` remembers the last estimates that
+    were made on it, for whoever makes them.
     """
 
     segments: tuple[Segment, ...]
@@ -59,33 +60,24 @@ class Standing:
     zone: str
     highest: frozenset[str] = frozenset()
     rates_beyond: bool = False
+    prices: tuple[rating.Price, ...] = field(init=False, compare=False, repr=False)
     rated: "dict[tuple[str, bool, bool], tuple[_Base, ...]]" = field(
         default_factory=dict, compare=False, repr=False
     )
     estimates: dict[Any, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
-
-class _Piece(NamedTuple):
-    """A straight part of what more of a price costs, up to ``end`` units more.
-
-    Each of its units costs ``slope``, and all ``shift`` more than if every unit before did, too.
-    """
-
-    end: Decimal
-    shift: Decimal
-    slope: Decimal
-
-    def at(self, quantity: Decimal) -> Decimal:
-        """Return what so many units more cost, not rounded."""
-        return plus(self.shift, times(self.slope, quantity))
+    def __post_init__(self) -> None:
+        """Look up the prices once: each job asks for them several times."""
+        found = (standing_prices(segment, by=self.by) for segment in self.segments)
+        object.__setattr__(self, "prices", tuple(price for prices in found for price in prices))
 
 
 class _Base(NamedTuple):
     """A price with what is used of it so far: ``cells`` are told apart only where it does so.
 
     ``credit`` is the code of the credit that it is in, "" where that is money; ``keeps_highest``
-    says that its meter does not add up. ``pieces`` remembers what more of a cell costs, as far as
-    that was asked.
+    says that its meter does not add up. ``lines`` are the exact amounts of its lines by their keys.
+    ``pieces`` remembers what more of a cell costs, as far as that was asked.
     """
 
     price: rating.Price
@@ -99,7 +91,8 @@ class _Base(NamedTuple):
     transactions: tuple[Decimal, ...]
     exact: Decimal
     rounded: Decimal
-    pieces: dict[tuple[str, ...], tuple[_Piece, ...]]
+    lines: dict[str, Decimal]
+    pieces: dict[tuple[str, ...], tuple[Piece, ...]]
 
     @property
     def used(self) -> Decimal:
@@ -196,29 +189,57 @@ class MarginPricer:
             transactions=usage.transactions,
             exact=ZERO,
             rounded=ZERO,
+            lines={},
             pieces={},
         )
         cells = dict(usage.cells)
         if not base.tells_apart and not base.keeps_highest:
             cells = {(): total(cells.values())} if cells else {}
         base = base._replace(cells=cells)
-        exact, rounded = self._rate(base)
-        return base._replace(exact=exact, rounded=rounded)
+        lines = self._lines(base)
+        exact, rounded = _sums(lines)
+        by_key = {line.key: line.exact_amount for line in lines}
+        return base._replace(exact=exact, rounded=rounded, lines=by_key)
 
     def _at_margin(self, price: rating.Price) -> rating.Price:
         price = _rated_beyond(price, always=self._standing.rates_beyond)
         return price if self._late_credits else rating.without_late_credits(price)
 
     def _amount(self, base: _Base, quantities: Sequence[Used]) -> MarginAmount:
-        exact, rounded = base.exact, base.rounded
         more = [each for each in quantities if each.meter == base.meter]
-        if more:
+        added = self._added_to_lines(base, more)
+        if added is None:
             exact, rounded = self._rate(self._with(base, more))
-        return MarginAmount(
-            price_key=base.price.key,
-            credit=base.credit,
-            exact=minus(exact, base.exact),
-            rounded=minus(rounded, base.rounded),
+            added = minus(exact, base.exact), minus(rounded, base.rounded)
+        return MarginAmount(base.price.key, base.credit, *added)
+
+    def _added_to_lines(self, base: _Base, more: Sequence[Used]) -> tuple[Decimal, Decimal] | None:
+        """Return what usage adds to the lines of a price, exact and rounded line by line.
+
+        None where the price is not straight so far; else that is what rating says, sooner.
+        """
+        if base.keeps_highest or self._late_credits:
+            return None
+        cells: dict[tuple[str, ...], Decimal] = {}
+        for each in more:
+            cell = each.dimensions if base.tells_apart else ()
+            cells[cell] = plus(cells.get(cell, ZERO), each.quantity)
+        on_lines: dict[str, Decimal] = {}
+        for cell, quantity in cells.items():
+            pieces = self._pieces(base, cell, most=quantity) if quantity > 0 else None
+            if pieces is None:
+                return None
+            key = rating.line_key(base.price, rating.Cell(cell, quantity))
+            on_lines[key] = plus(on_lines.get(key, ZERO), along(pieces, [quantity])[0])
+        rounded = total(self._rounded_more(base, key, each) for key, each in on_lines.items())
+        return total(on_lines.values()), rounded
+
+    def _rounded_more(self, base: _Base, key: str, added: Decimal) -> Decimal:
+        """Return by how much a line's rounded amount rises with its exact one."""
+        unit = unit_of(base.price, currency=self._standing.currency)
+        before = base.lines.get(key, ZERO)
+        return minus(
+            round_money(plus(before, added), currency=unit), round_money(before, currency=unit)
         )
 
     def _along_pieces(self, base: _Base, own: _Columns) -> list[Decimal] | None:
@@ -232,7 +253,7 @@ class MarginPricer:
             pieces = None if min(column) < 0 else self._pieces(base, values, most=max(column))
             if pieces is None:
                 return None
-            amounts = added(amounts, _at(pieces, column))
+            amounts = added(amounts, along(pieces, column))
         return amounts
 
     def _one_by_one(
@@ -252,7 +273,7 @@ class MarginPricer:
 
     def _pieces(
         self, base: _Base, values: tuple[str, ...], *, most: Decimal
-    ) -> tuple[_Piece, ...] | None:
+    ) -> tuple[Piece, ...] | None:
         """Return the pieces up to a quantity, or None where the price is not straight so far.
 
         Threads share a standing: what is remembered is replaced, and never grows under a reader.
@@ -270,8 +291,8 @@ class MarginPricer:
         return pieces
 
     def _next_piece(
-        self, base: _Base, values: tuple[str, ...], *, after: _Piece | None
-    ) -> _Piece | None:
+        self, base: _Base, values: tuple[str, ...], *, after: Piece | None
+    ) -> Piece | None:
         """Rate what a power of ten of units more comes to: so the slope divides evenly."""
         start, amount = (after.end, after.at(after.end)) if after else (ZERO, ZERO)
         until = straight_until(base.price, used=plus(base.used, start), share=base.share)
@@ -282,17 +303,19 @@ class MarginPricer:
         sample = Used(base.meter, values, plus(start, ONE.scaleb(places, EXACT)))
         rated = minus(self._rate(self._with(base, [sample]))[0], base.exact)
         slope = minus(rated, amount).scaleb(-places, EXACT)
-        return _Piece(end, minus(amount, times(slope, start)), slope)
+        return Piece(end, minus(amount, times(slope, start)), slope)
 
     def _rate(self, base: _Base) -> tuple[Decimal, Decimal]:
+        return _sums(self._lines(base))
+
+    def _lines(self, base: _Base) -> tuple[rating.RatedLine, ...]:
         by_workspace = base.price.allowance_per == "workspace"
         usage = rating.Usage(
             cells=tuple(rating.Cell(*cell) for cell in base.cells.items()),
             transactions=base.transactions,
             shares=tuple(base.shares.values()) if by_workspace else (),
         )
-        lines = rating.rate(base.price, usage, currency=self._standing.currency, share=base.share)
-        return total(line.exact_amount for line in lines), total(line.amount for line in lines)
+        return rating.rate(base.price, usage, currency=self._standing.currency, share=base.share)
 
     def _with(self, base: _Base, more: Sequence[Used]) -> _Base:
         join = max if base.keeps_highest else plus
@@ -337,13 +360,10 @@ def money(amounts: Iterable[MarginAmount]) -> Decimal:
     return total(amount.exact for amount in amounts if not amount.credit)
 
 
-def _at(pieces: Sequence[_Piece], column: Iterable[Decimal]) -> list[Decimal]:
-    """Return what each quantity costs: the pieces reach as far as the highest."""
-    if len(pieces) == 1:
-        slope = pieces[0].slope
-        return [times(slope, quantity) for quantity in column]
-    ends = [piece.end for piece in pieces]
-    return [pieces[bisect_left(ends, quantity)].at(quantity) for quantity in column]
+def _sums(lines: Iterable[rating.RatedLine]) -> tuple[Decimal, Decimal]:
+    """Return what lines come to, exact and rounded."""
+    found = list(lines)
+    return total(line.exact_amount for line in found), total(line.amount for line in found)
 
 
 def _no_usage(price: rating.Price) -> MeterUsage:

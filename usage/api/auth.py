@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
+from django.http import HttpRequest
 from django.utils import timezone
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication
@@ -12,7 +13,26 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from usage.models import ApiKey, Scope
-from usage.operations.api_keys import use_key
+from usage.operations.api_keys import KeyNotAccepted, PresentedKey, digest_of, use_key
+
+
+def presented_key(request: HttpRequest | Request, *, scope: Scope) -> PresentedKey:
+    """Return the key of a request, to be looked up with what else is read for it.
+
+    Raises KeyNotAccepted where it presents none.
+    """
+    secret = _secret(request)
+    if not secret:
+        raise KeyNotAccepted("Send an API key.")
+    return PresentedKey(digest_of(secret), scope.value)
+
+
+def _secret(request: HttpRequest | Request) -> str | None:
+    """Return the secret of a bearer key, "" where it cannot be one, or None without a key."""
+    words = request.META.get("HTTP_AUTHORIZATION", "").split()
+    if not words or words[0].lower() != "bearer":
+        return None
+    return words[1] if len(words) == 2 and words[1].isascii() else ""
 
 
 class ApiKeyAuthentication(BaseAuthentication):
@@ -20,12 +40,10 @@ class ApiKeyAuthentication(BaseAuthentication):
 
     def authenticate(self, request: Request) -> tuple[AnonymousUser, ApiKey] | None:
         """Return None without a bearer key; raise AuthenticationFailed for an invalid one."""
-        words = request.META.get("HTTP_AUTHORIZATION", "").split()
-        if not words or words[0].lower() != "bearer":
+        secret = _secret(request)
+        if secret is None:
             return None
-        key = None
-        if len(words) == 2 and words[1].isascii():
-            key = use_key(secret=words[1], now=timezone.now())
+        key = use_key(secret=secret, now=timezone.now()) if secret else None
         if key is None:
             raise AuthenticationFailed("The API key is not valid, or it was revoked.")
         return AnonymousUser(), key

@@ -41,15 +41,20 @@ class ServiceView(APIView):
     """
 
     authentication_classes = [ApiKeyAuthentication]
+    looks_up_key = False
+    """Whether the methods look up the `presented_key` with the first that they read."""
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Answer at once what may be asked and negotiates nothing; leave the rest to DRF."""
         answer = self._method(request)
-        if answer is None or not self._may(request):
+        if answer is None or not (self.looks_up_key or self._may(request)):
             return super().dispatch(request, *args, **kwargs)
         try:
             return answer(request, *args, **kwargs)
         except Exception as error:  # noqa: BLE001 (DRF answers those it knows, and raises others)
+            if self.looks_up_key and not self._may(request):
+                # Whoever may not ask learns nothing but that.
+                return super().dispatch(request, *args, **kwargs)
             return self._refuse(request, error, *args, **kwargs)
 
     def _method(self, request: HttpRequest) -> Callable[..., HttpResponse] | None:

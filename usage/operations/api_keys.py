@@ -4,6 +4,7 @@ import hashlib
 import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from django.db import DEFAULT_DB_ALIAS, transaction
 from django.db.models import Q
@@ -25,6 +26,29 @@ class UnknownScope(ValueError):
     code = "unknown_scope"
 
 
+class KeyNotAccepted(Exception):
+    """There is no such API key, it was revoked, or it lacks the scope that is needed."""
+
+    code = "authentication_failed"
+    http_status = 401
+
+
+class PresentedKey(NamedTuple):
+    """An API key as a request presents it, by its digest, and the scope that the request needs.
+
+    What reads it together with more takes the keys that are not revoked and have the scope.
+    """
+
+    digest: str
+    scope: str
+
+    def check(self) -> None:
+        """Raise KeyNotAccepted unless there is such a key."""
+        key = _live_key(self.digest)
+        if key is None or self.scope not in key.scopes:
+            raise KeyNotAccepted("The API key is not valid here.")
+
+
 def issue_key(*, name: str, scopes: Sequence[str], now: datetime) -> tuple[ApiKey, str]:
     """Make an API key; return it with its secret, which is not kept and cannot be shown again.
 
@@ -36,7 +60,7 @@ def issue_key(*, name: str, scopes: Sequence[str], now: datetime) -> tuple[ApiKe
     key = ApiKey.objects.create(
         name=name,
         prefix=secret[:_PREFIX_LENGTH],
-        digest=_digest(secret),
+        digest=digest_of(secret),
         scopes=sorted(set(scopes)),
         created_at=now,
     )
@@ -59,11 +83,17 @@ def use_key(*, secret: str, now: datetime) -> ApiKey | None:
 
     Notes the use, at most once a minute: a busy key is not a row that everybody writes.
     """
-    key = _live_key(_digest(secret))
-    if key is not None and (key.last_used_at is None or now - key.last_used_at >= _LAST_USED_EVERY):
-        stale = Q(last_used_at=None) | Q(last_used_at__lte=now - _LAST_USED_EVERY)
-        ApiKey.objects.filter(stale, pk=key.pk).update(last_used_at=now)
+    key = _live_key(digest_of(secret))
+    if key is not None:
+        note_use(key_id=key.pk, last_used_at=key.last_used_at, now=now)
     return key
+
+
+def note_use(*, key_id: int, last_used_at: datetime | None, now: datetime) -> None:
+    """Note that a key was used, unless that was noted within the last minute."""
+    if last_used_at is None or now - last_used_at >= _LAST_USED_EVERY:
+        stale = Q(last_used_at=None) | Q(last_used_at__lte=now - _LAST_USED_EVERY)
+        ApiKey.objects.filter(stale, pk=key_id).update(last_used_at=now)
 
 
 def _live_key(digest: str) -> ApiKey | None:
@@ -72,6 +102,6 @@ def _live_key(digest: str) -> ApiKey | None:
     return None if found is None else ApiKey.from_db(DEFAULT_DB_ALIAS, _COLUMNS, found)
 
 
-def _digest(secret: str) -> str:
+def digest_of(secret: str) -> str:
     """Return the SHA-256 of the secret: 256 random bits need no slow hash."""
     return hashlib.sha256(secret.encode()).hexdigest()
