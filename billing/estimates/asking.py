@@ -6,18 +6,13 @@ from datetime import datetime
 from decimal import Decimal
 
 from billing.estimates.values import Estimate
-from billing.estimating import estimate
-from billing.models import Spend
+from billing.jobs.expecting import estimate_on
+from billing.jobs.money import customer_of
+from billing.jobs.reading import Account, find_account
+from billing.jobs.rules import budgets_of
 from billing.spend.queries import BudgetSpend, spend_of
+from billing.spend.standing import standing_of
 from plans import rating
-from plans.models import Customer, JobClass, Subject, Workspace
-
-
-class UnknownSubject(Exception):
-    """No customer and no workspace has this key."""
-
-    code = "unknown_subject"
-    http_status = 404
 
 
 class UnknownJobClass(Exception):
@@ -60,39 +55,33 @@ def ask_for_estimate(*, asked: Asked, now: datetime) -> AskedEstimate:
     ``now`` is the real time: customers to test with are answered at their own.
     Raises UnknownSubject, UnknownJobClass, NoSubscription and NotPriceable.
     """
-    customer, workspace = _subject(asked.subject)
-    job_class = JobClass.objects.filter(key=asked.job_class).first()
-    if job_class is None:
+    account = find_account(subject=asked.subject, job_class=asked.job_class, at=now)
+    if account.class_id is None:
         raise UnknownJobClass(f"There is no job class “{asked.job_class}”.")
-    at, row = customer.clock_at or now, Spend.objects.filter(pk=customer.pk).first()
+    customer, at = customer_of(account), account.at
     try:
-        found = estimate(
-            customer=customer,
-            workspace=workspace,
-            job_class=job_class,
-            input_size=asked.input_size,
-            dimensions=asked.dimensions,
-            service_class=asked.service_class,
-            spend=row,
-            at=at,
-        )
+        standing = standing_of(customer=customer, at=at, spend=account)
+        found = estimate_on(account, asked, standing=standing, at=at)
     except rating.RatingError as error:
         raise NotPriceable(str(error)) from error
-    scopes = {"", workspace.key} if workspace else {""}
-    return AskedEstimate(
-        asked=asked,
-        estimate=found,
-        over_budgets=tuple(
-            budget
-            for budget in spend_of(customer, now=at, row=row).budgets
-            if budget.workspace in scopes and budget.left < found.high
-        ),
-    )
+    over = [each for each in _budgets(account, at=at) if each.left < found.high]
+    over.sort(key=lambda each: (not each.workspace, each.workspace))
+    return AskedEstimate(asked=asked, estimate=found, over_budgets=tuple(over))
 
 
-def _subject(key: str) -> tuple[Customer, Workspace | None]:
-    """Return the customer of a key, and the workspace where it is one's: they share their keys."""
-    found = Subject.objects.filter(key=key).select_related("customer", "workspace").first()
-    if found is None:
-        raise UnknownSubject(f"There is no customer and no workspace “{key}”.")
-    return found.customer, found.workspace
+def _budgets(account: Account, *, at: datetime) -> list[BudgetSpend]:
+    """Return the budgets that a job counts against; a period that is not rated is read anew."""
+    if account.rated_at is None or (account.period_end is not None and account.period_end <= at):
+        scopes = {"", account.workspace}
+        found = spend_of(customer_of(account), now=at).budgets
+        return [budget for budget in found if budget.workspace in scopes]
+    return [
+        BudgetSpend(
+            workspace=each.workspace,
+            amount=each.amount,
+            stops=each.stops,
+            spent=each.spent,
+            held=each.held,
+        )
+        for each in budgets_of(account, at)
+    ]

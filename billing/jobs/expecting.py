@@ -1,8 +1,11 @@
 """What a job is expected to cost, as its admission asks for it."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from decimal import Decimal
 from functools import lru_cache
+from typing import Protocol
 
 from billing.estimates.values import Estimate
 from billing.estimating import estimate
@@ -15,6 +18,26 @@ from plans.models import JobClass, Workspace
 from usage.comparable import newest_up_to
 
 
+class Expected(Protocol):
+    """A job that may come: what it is estimated by."""
+
+    @property
+    def job_class(self) -> str:
+        """Return the key of its class."""
+
+    @property
+    def input_size(self) -> Decimal:
+        """Return its size in what the class counts."""
+
+    @property
+    def dimensions(self) -> Mapping[str, str]:
+        """Return the property values that are known beforehand."""
+
+    @property
+    def service_class(self) -> str:
+        """Return the key of its service class, or ""."""
+
+
 def expected_of(
     account: Account, request: JobRequest, *, standing: Standing, fresh: bool, at: datetime
 ) -> Estimate:
@@ -25,23 +48,27 @@ def expected_of(
     refuses it, and says why.
     """
     try:
-        return _estimate(account, request, standing=standing if fresh else None, at=at)
+        return estimate_on(account, request, standing=standing if fresh else None, at=at)
     except rating.BeyondAllowance:
         beyond = replace(standing, rates_beyond=True)
-        return _estimate(account, request, standing=beyond, at=at)
+        return estimate_on(account, request, standing=beyond, at=at)
 
 
-def _estimate(
-    account: Account, request: JobRequest, *, standing: Standing | None, at: datetime
+def estimate_on(
+    account: Account, asked: Expected, *, standing: Standing | None, at: datetime
 ) -> Estimate:
+    """Return the estimate of a job on what its customer has used, which is read where it is None.
+
+    Raises NoSubscription and RatingError.
+    """
     return estimate(
         customer=customer_of(account),
-        job_class=_job_class(account.class_id, request.job_class),
-        input_size=request.input_size,
+        job_class=_job_class(account.class_id, asked.job_class),
+        input_size=asked.input_size,
         at=at,
         workspace=_workspace(account.workspace) if account.workspace else None,
-        dimensions=request.dimensions,
-        service_class=request.service_class,
+        dimensions=asked.dimensions,
+        service_class=asked.service_class,
         standing=standing,
         own=newest_up_to(account.last_job_id),
     )

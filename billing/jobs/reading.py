@@ -145,6 +145,32 @@ def read_account(
     Raises KeyNotAccepted, UnknownSubject, UnknownJobClass, UnknownJob for the parent and
     NotSubscribed.
     """
+    account = find_account(
+        subject=subject, job_class=job_class, at=at, key=key, parent=parent, by=by, lock=lock
+    )
+    if account.class_id is None:
+        raise UnknownJobClass(f"There is no job class “{job_class}”.", field="job_class")
+    if account.version_id is None:
+        raise NotSubscribed(f"“{subject}” is on no plan at this time.", field="subject")
+    if parent is not None and account.parent_id is None:
+        raise UnknownJob(f"The customer has no job {parent}.", field="parent")
+    return account
+
+
+def find_account(
+    *,
+    subject: str,
+    job_class: str,
+    at: datetime,
+    key: str = "",
+    parent: UUID | None = None,
+    by: PresentedKey | None = None,
+    lock: bool = False,
+) -> Account:
+    """Return what `read_account` does, where its class, version or parent may be missing.
+
+    Raises KeyNotAccepted and UnknownSubject.
+    """
     values = {
         "subject": subject, "job_class": job_class, "at": at, "key": key, "parent": parent,
         "digest": by and by.digest, "scope": by and by.scope,
@@ -159,7 +185,6 @@ def read_account(
     account = _account(row)
     if by and account.api_key_id is None:
         by.check()
-    _check(account, subject=subject, job_class=job_class, parent=parent)
     return account
 
 
@@ -190,12 +215,3 @@ def _account(row: tuple[Any, ...]) -> Account:
     )
     values[28] = None if values[28] is None else msgspec.json.decode(values[28])
     return Account(*values)
-
-
-def _check(account: Account, *, subject: str, job_class: str, parent: UUID | None) -> None:
-    if account.class_id is None:
-        raise UnknownJobClass(f"There is no job class “{job_class}”.", field="job_class")
-    if account.version_id is None:
-        raise NotSubscribed(f"“{subject}” is on no plan at this time.", field="subject")
-    if parent is not None and account.parent_id is None:
-        raise UnknownJob(f"The customer has no job {parent}.", field="parent")

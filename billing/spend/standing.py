@@ -65,7 +65,7 @@ def segments_at(row: RatedRow, *, at: datetime) -> tuple[Segment, ...]:
     return segments
 
 
-def standing_of(*, customer: Customer, at: datetime, spend: Spend | None = None) -> Standing:
+def standing_of(*, customer: Customer, at: datetime, spend: RatedRow | None = None) -> Standing:
     """Return what a customer has used in the period that holds the instant, and on which terms.
 
     ``spend`` is the customer's row where it was read already. Raises NoSubscription, and
@@ -103,7 +103,7 @@ def _standing(segments: tuple[Segment, ...], *, currency: str, zone: str) -> Sta
     )
 
 
-def _from_row(row: Spend, *, customer: Customer, at: datetime) -> tuple[Segment, ...]:
+def _from_row(row: RatedRow, *, customer: Customer, at: datetime) -> tuple[Segment, ...]:
     """Return the row's segments where they hold the instant on the terms in force, or nothing."""
     segments = segments_at(row, at=at)
     if not segments or row.rated_at is None or at - row.rated_at <= TRUSTED_FOR:
