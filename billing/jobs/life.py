@@ -10,7 +10,7 @@ from billing.jobs.answers import said
 from billing.jobs.asking import digest_of
 from billing.jobs.errors import WrongState
 from billing.jobs.own_usage import version_terms
-from billing.jobs.reading import read_account
+from billing.jobs.reading import find_account
 from billing.jobs.reporting import Report, hold_reported, take_reports
 from billing.jobs.rules import budgets_of
 from billing.jobs.steps import RUNS, Step, answer_of, step
@@ -107,11 +107,11 @@ def _verdict(found: Step) -> _Verdict:
     job = found.job
     if job.parent is not None and job.parent.state not in RUNS:
         return _Verdict("stop", f"The parent job is {job.parent.state}.", {})
-    account = read_account(
+    # A job that was admitted runs on where the customer has left its plan since.
+    account = find_account(
         subject=job.workspace.key if job.workspace else job.customer.key,
         job_class=job.job_class.key,
         at=found.now,
-        lock=False,
     )
     grace = _grace(job)
     worst = _Verdict("continue", "", {})

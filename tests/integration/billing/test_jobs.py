@@ -15,7 +15,7 @@ from billing.jobs.reporting import Report
 from billing.jobs.settling import complete
 from billing.jobs.sweeping import expire_silent
 from billing.models import Spend
-from plans.models import Budget
+from plans.models import Budget, Subscription
 from tests.fixtures.jobs import job_class, job_grants, job_of, rate, spend_of
 from tests.fixtures.world import EVER, World, at
 from usage.models import Event, Job, JobStep, JobUsage
@@ -76,6 +76,20 @@ def test_a_job_is_admitted_runs_and_is_billed(service, acme):
     assert job_of(job).rated_at is not None
     _, body = service.get(f"jobs/{job}")
     assert (body["held"], body["total_amount"], len(body["attempts"])) == ("0", "5", 1)
+
+
+def test_a_job_runs_on_where_its_customer_has_left_the_plan(service, acme):
+    job = service.admit(input_size=1000)
+    Subscription.objects.update(ends_at=timezone.now())
+    report = {"key": "1", "type": "llm", "data": {"tokens": 150_000}}
+
+    status, body = service.post(f"jobs/{job}/heartbeat", {"usage": [report]})
+
+    assert (status, body["answer"], body["job"]["state"]) == (200, "continue", "running")
+    assert JobUsage.objects.get().properties == {"tokens": 150_000}
+    assert service.ask()[1]["code"] == "no_subscription"
+    status, body = service.post(f"jobs/{job}/complete")
+    assert (status, body["state"], body["amount"]) == (200, "succeeded", "4")
 
 
 def test_the_same_request_is_answered_again_and_another_under_its_key_refused(service, acme):
