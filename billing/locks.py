@@ -116,11 +116,18 @@ def lock_spend(*, customer_ids: Collection[int]) -> dict[int, Spend]:
     Rows that are missing are made. A transaction must be open.
     """
     wanted = sorted(set(customer_ids))
+    # One alone has no order to keep, and is hardly ever missing.
+    if len(wanted) == 1 and (locked := _lock_spend(wanted)):
+        return locked
     there = set(Spend.objects.filter(pk__in=wanted).values_list("pk", flat=True))
     missing = [Spend(customer_id=one) for one in wanted if one not in there]
     if missing:
         Spend.objects.bulk_create(missing, ignore_conflicts=True)
-    rows = Spend.objects.filter(pk__in=wanted).select_for_update(of=("self",), no_key=True)
+    return _lock_spend(wanted)
+
+
+def _lock_spend(customer_ids: list[int]) -> dict[int, Spend]:
+    rows = Spend.objects.filter(pk__in=customer_ids).select_for_update(of=("self",), no_key=True)
     return {row.pk: row for row in rows.order_by("pk")}
 
 

@@ -21,7 +21,7 @@ from billing.api.job_bodies import (
 from billing.jobs.admitting import admit
 from billing.jobs.asking import JobRequest
 from billing.jobs.life import begin_attempt, end_attempt, heartbeat
-from billing.jobs.queries import job_details, time_of
+from billing.jobs.queries import job_details
 from billing.jobs.settling import cancel, complete, fail
 from usage.api.auth import MayAskForJobs, presented_key
 from usage.api.schema import PROBLEM, REFUSALS
@@ -98,7 +98,7 @@ class AttemptsView(_JobsView):
         return json_answer(
             begin_attempt(
                 job_id=job_id, number=body.number, key=key_of(request), at=body.time,
-                now=time_of(job_id, now=timezone.now()),
+                now=timezone.now(),
             )
         )  # fmt: skip
 
@@ -120,7 +120,7 @@ class AttemptView(_JobsView):
         return json_answer(
             end_attempt(
                 job_id=job_id, number=number, cause=body.cause, reports=body.usage,
-                key=key_of(request), at=body.time, now=time_of(job_id, now=timezone.now()),
+                key=key_of(request), at=body.time, now=timezone.now(),
             )
         )  # fmt: skip
 
@@ -145,7 +145,7 @@ class HeartbeatView(_JobsView):
                 job_id=job_id,
                 reports=body.usage,
                 key=key_of(request),
-                now=time_of(job_id, now=timezone.now()),
+                now=timezone.now(),
             )
         )  # fmt: skip
 
@@ -167,7 +167,7 @@ class CompleteView(_JobsView):
         return json_answer(
             complete(
                 job_id=job_id, reports=body.usage, key=key_of(request), at=body.time,
-                now=time_of(job_id, now=timezone.now()),
+                now=timezone.now(),
             )
         )  # fmt: skip
 
@@ -189,7 +189,7 @@ class FailView(_JobsView):
         return json_answer(
             fail(
                 job_id=job_id, cause=body.cause, reason=body.reason, reports=body.usage,
-                key=key_of(request), at=body.time, now=time_of(job_id, now=timezone.now()),
+                key=key_of(request), at=body.time, now=timezone.now(),
             )
         )  # fmt: skip
 
@@ -210,6 +210,6 @@ class CancelView(_JobsView):
         return json_answer(
             cancel(
                 job_id=job_id, reason=body.reason, reports=body.usage, key=key_of(request),
-                at=body.time, now=time_of(job_id, now=timezone.now()),
+                at=body.time, now=timezone.now(),
             )
         )  # fmt: skip

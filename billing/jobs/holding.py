@@ -35,6 +35,7 @@ def hold_for(
     """
     rest = without(read(spend.pending), read(job.held_quantities))
     pending = added(rest, quantities)
+    before = [getattr(spend, name) for name in _HELD]
     job.held_quantities = stored(quantities)
     spend.pending = stored(pending)
     if standing is None:
@@ -43,7 +44,8 @@ def hold_for(
     priced = price_pending(standing, pending)
     _set_held(job, spend, held=max(ZERO, plus(job.held, minus(priced.amount, spend.held))))
     spend.held = priced.amount
-    spend.save(update_fields=list(_HELD))
+    if before != [getattr(spend, name) for name in _HELD]:
+        spend.save(update_fields=list(_HELD))
     return priced
 
 

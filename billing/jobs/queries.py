@@ -1,6 +1,5 @@
 """Read a job with its attempts, and what it and the jobs below it come to."""
 
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -19,12 +18,6 @@ WITH RECURSIVE below AS (
     FROM usage_job j JOIN below b ON j.parent_id = b.id)
 SELECT count(*) - 1, coalesce(sum(amount), 0), coalesce(sum(held), 0) FROM below
 """
-
-
-def time_of(job_id: UUID, *, now: datetime) -> datetime:
-    """Return the time at which a job's customer stands; ``now`` is the real one."""
-    clocks = Job.objects.filter(public_id=job_id).values_list("customer__clock_at", flat=True)
-    return clocks.first() or now
 
 
 def job_details(*, job_id: UUID) -> dict[str, Any]:

@@ -141,6 +141,8 @@ def billable(job: Job, attempts: Collection[int]) -> dict[Cell, Decimal]:
 
 def not_the_providers(job: Job) -> frozenset[int]:
     """Return the attempts that the provider has not failed: what they reported may be billed."""
+    if not job.reported:
+        return frozenset()
     failed = JobAttempt.objects.filter(job=job, cause=Job.Cause.PROVIDER)
     theirs = set(failed.values_list("number", flat=True))
     return frozenset(int(number) for number in job.reported if int(number) not in theirs)

@@ -52,8 +52,9 @@ def step(
 ) -> Iterator[Step]:
     """Do a transition under the locks of spend and job, once for its key; its answer is kept.
 
-    Without a key nothing is kept, and the step must be harmless when it is done twice. ``at`` is
-    when it happened, now where that is not said. Raises UnknownJob, KeyReused, WrongState,
+    Without a key nothing is kept, and the step must be harmless when it is done twice. ``now`` is
+    the real time: the jobs of customers to test with go by their own. ``at`` is when it happened,
+    now where that is not said. Raises UnknownJob, KeyReused, WrongState,
     InvalidReport.
     """
     with transaction.atomic():
@@ -72,11 +73,14 @@ def step(
 
 
 def _locked(job_id: UUID, *, at: datetime | None, now: datetime) -> Step:
-    row = Job.objects.filter(public_id=job_id).values_list("pk", "customer_id").first()
+    rows = Job.objects.filter(public_id=job_id)
+    row = rows.values_list("pk", "customer_id", "customer__clock_at").first()
     if row is None:
         raise UnknownJob(f"There is no job {job_id}.", field="id")
-    spend = lock_spend(customer_ids=[row[1]])[row[1]]
-    return Step(job=lock_job(job_id=row[0]), spend=spend, now=now, at=at or now)
+    pk, customer_id, clock_at = row
+    now = clock_at or now
+    spend = lock_spend(customer_ids=[customer_id])[customer_id]
+    return Step(job=lock_job(job_id=pk), spend=spend, now=now, at=at or now)
 
 
 def _known(job: Job, *, kind: str, key: str, digest: str) -> dict[str, Any] | None:
