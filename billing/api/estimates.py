@@ -1,4 +1,4 @@
-"""`POST /api/v1/estimates`: what a job will cost, before it runs. Nothing is written."""
+"""`POST /api/v1/estimates`: what a job will cost, before it runs. Nothing changes by it."""
 
 from decimal import Decimal
 from typing import Any
@@ -87,7 +87,7 @@ class EstimatesView(APIView):
         operation_id="create_estimate",
         summary="Estimate a job before it runs",
         description="A range from what comparable jobs used, scaled to the input and priced on the"
-        " customer's own plan on top of its usage so far. Nothing is written.",
+        " customer's own plan on top of its usage so far. Nothing changes by it.",
         request=EstimateRequest,
         responses={
             200: EstimateSerializer,
