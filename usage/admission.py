@@ -6,10 +6,12 @@ Rule: DESIGN section 3, Jobs.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import ClassVar, Final, Literal
+
+import msgspec
 
 from plans.rating.prices import Limit, LimitKind
 
@@ -30,8 +32,7 @@ _ZERO: Final = Decimal(0)
 _HUNDRED: Final = Decimal(100)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked: a job of a class, and the money that would be held for it.
 
     ``credit`` is what would be held in pools, by credit unit; ``quantities`` are what it would use
@@ -42,12 +43,11 @@ class Request:
     amount: Decimal
     service_class: str = ""
     features: tuple[str, ...] = ()
-    credit: Mapping[str, Decimal] = field(default_factory=dict)
-    quantities: Mapping[str, Decimal] = field(default_factory=dict)
+    credit: Mapping[str, Decimal] = {}
+    quantities: Mapping[str, Decimal] = {}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Allowance:
+class Allowance(msgspec.Struct, frozen=True, kw_only=True):
     """A hard cap: a price's included quantity, what of it is used or held, when it begins anew.
 
     ``upgrade_to`` is the plan that a customer who needs more is moved to, "" where none is.
@@ -60,8 +60,7 @@ class Allowance:
     upgrade_to: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BudgetState:
+class BudgetState(msgspec.Struct, frozen=True, kw_only=True):
     """A budget of a customer, or of a workspace (its key), and what counts against it."""
 
     amount: Decimal
@@ -80,8 +79,7 @@ class BudgetState:
         return (self.spent + self.held) * _HUNDRED >= self.amount * self.throttle_percent
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What the plan and the customer allow."""
 
     features: frozenset[str] = frozenset()
@@ -91,8 +89,7 @@ class Limits:
     budgets: tuple[BudgetState, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Load:
+class Load(msgspec.Struct, frozen=True, kw_only=True):
     """What runs now, and what was admitted in this hour and day, by job class."""
 
     running: Mapping[str, int]
@@ -102,8 +99,7 @@ class Load:
     day_ends_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MoneyState:
+class MoneyState(msgspec.Struct, frozen=True, kw_only=True):
     """What was spent today (held amounts included), and what credit is free, by unit.
 
     ``unpaid`` is what jobs cost above their hold where the plan admits none before it is paid for.
@@ -111,12 +107,11 @@ class MoneyState:
 
     period_ends_at: datetime
     day_spent: Decimal = _ZERO
-    credit: Mapping[str, Decimal] = field(default_factory=dict)
+    credit: Mapping[str, Decimal] = {}
     unpaid: Decimal = _ZERO
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Admitted:
+class Admitted(msgspec.Struct, frozen=True, kw_only=True):
     """The job may start; so much is held."""
 
     amount: Decimal

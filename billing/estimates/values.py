@@ -1,10 +1,11 @@
 """What an estimate says. Pure: no database and no clock."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Final, Literal, NamedTuple
+
+import msgspec
 
 from plans.rating.money import EXACT, ONE, ZERO, minus, plus, times
 
@@ -24,8 +25,7 @@ class Range(NamedTuple):
 NOTHING: Final = Range(ZERO, ZERO, ZERO)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
+class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     """What a job will cost in the customer's currency, exact to 12 decimals, and until when it
     stands.
 

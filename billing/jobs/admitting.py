@@ -8,7 +8,6 @@ at once where others have just written to the customer's row in between.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -50,16 +49,14 @@ from usage.operations.api_keys import PresentedKey, note_use
 _OVER = ("succeeded", "failed", "cancelled", "expired")
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """A job as it was admitted; ``is_new`` unless the same request was answered before."""
 
     body: dict[str, Any]
     is_new: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Likely:
+class _Likely(NamedTuple):
     """What the job is expected to cost and to use."""
 
     estimate: Estimate

@@ -2,17 +2,20 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
+
+import msgspec
 
 from usage.job_quantities import Stored
 from usage.models import Job
 
 
-class NewJob(NamedTuple):
+class NewJob(msgspec.Struct, frozen=True, kw_only=True):
     """A row of `usage.models.Job` that is not stored yet, by its columns.
 
-    Making it takes a tenth of the time that the model takes.
+    Making it takes little of the time that the model takes. What has a default is alike in every
+    new job.
     """
 
     public_id: UUID

@@ -29,7 +29,7 @@ class BudgetRow(NamedTuple):
     throttle_to: int
 
 
-class Account(NamedTuple):
+class Account(msgspec.Struct, frozen=True):
     """A customer as admission sees it: whose job it is, on which version, and how it stands.
 
     ``last_job_id`` is the comparable job that ended last. ``mark`` is another one as soon as the

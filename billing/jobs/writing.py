@@ -17,7 +17,7 @@ from usage.prepared import first_row
 _ALIKE = {
     "state": "'admitted'", "cause": "''", "reason": "''", "reported": "'{}'", "service_credit": "0",
 }  # fmt: skip
-_OWN = [name for name in NewJob._fields if name not in NewJob._field_defaults]
+_OWN = [field.name for field in msgspec.structs.fields(NewJob) if field.required]
 # Each job is counted on the row of its customer. So where this one is still what was read, nobody
 # has taken the key of the job since.
 _WRITE = f"""
@@ -75,7 +75,7 @@ def write(
 
 
 def _columns(job: NewJob) -> Iterator[Any]:
-    for value in job[: len(_OWN)]:
+    for value in msgspec.structs.astuple(job)[: len(_OWN)]:
         yield _json(value) if isinstance(value, dict | list) else value
 
 

@@ -49,8 +49,11 @@ def price_pending(
         found = _priced(standing, used, late_credits=late_credits)
     except rating.RatingError:
         found = _priced_apart(standing, used, late_credits=late_credits)
-    return found._replace(
-        amount=max(ZERO, plus(found.amount, loose)), exact=plus(found.exact, loose)
+    return Priced(
+        max(ZERO, plus(found.amount, loose)),
+        plus(found.exact, loose),
+        found.credits,
+        found.unpriced,
     )
 
 
