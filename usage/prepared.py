@@ -1,13 +1,14 @@
 """Statements that are asked so often that planning them anew each time costs more than they do."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 from weakref import WeakKeyDictionary
 
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import pq
 from psycopg.adapt import AdaptersMap, PyFormat, Transformer
 from psycopg.types.datetime import TimestamptzLoader
@@ -36,13 +37,32 @@ def all_rows(statement: str, values: _Values) -> list[_Row]:
     ours = connections[DEFAULT_DB_ALIAS]
     ours.close_if_health_check_failed()
     ours.ensure_connection()
-    if ours.queries_logged or ours.execute_wrappers:
+    if _is_watched(ours):
         with ours.cursor() as cursor:
             cursor.execute(statement, values)
             return list(cursor.fetchall())
     ours.validate_no_broken_transaction()
     with ours.wrap_database_errors:
         return _rows(ours.connection, statement, values)
+
+
+def last_row(statement: str, values: _Values) -> _Row | None:
+    """Run the last statement of a transaction as `first_row` does, and commit in the same message.
+
+    So whoever waits for what is locked need not wait for an answer on its way, too. Django, which
+    ends the transaction then, finds it over. One inside another goes on.
+    """
+    ours = connections[DEFAULT_DB_ALIAS]
+    if _is_watched(ours) or ours.savepoint_ids or not ours.in_atomic_block:
+        return first_row(statement, values)
+    ours.validate_no_broken_transaction()
+    with ours.wrap_database_errors:
+        rows = _rows(ours.connection, statement, values, commits=True)
+    return rows[0] if rows else None
+
+
+def _is_watched(ours: BaseDatabaseWrapper) -> bool:
+    return bool(ours.queries_logged or ours.execute_wrappers)
 
 
 class _Native(NamedTuple):
@@ -82,8 +102,13 @@ class _Prepared:
         self._values = Transformer(adapters)
         self._names: dict[tuple[bytes, tuple[int, ...] | None], bytes] = {}
 
-    def rows(self, pgconn: pq.abc.PGconn, native: _Native, values: Sequence[Any]) -> list[_Row]:
-        """Run a statement; return its rows. Raises psycopg.Error."""
+    def rows(
+        self, pgconn: pq.abc.PGconn, native: _Native, values: Sequence[Any], *, commits: bool
+    ) -> list[_Row]:
+        """Run a statement, and commit with it where it ``commits``; return its rows.
+
+        Raises psycopg.Error.
+        """
         said = self._values.dump_sequence(values, [PyFormat.AUTO] * native.places)
         types, formats = self._values.types, self._values.formats
         name = self._names.get((native.text, types))
@@ -94,17 +119,57 @@ class _Prepared:
             name = f"tollgate_{len(self._names)}".encode()
             _check(pgconn, pgconn.prepare(name, native.text, types), pq.ExecStatus.COMMAND_OK)
             self._names[native.text, types] = name
-        # A value may be NULL, whatever its type says.
-        found = pgconn.exec_prepared(name, said, formats)  # type: ignore[arg-type]
-        result = _check(pgconn, found, _ROWS)
+        run = _run_and_commit if commits else _run
+        result = run(pgconn, name, said, formats)
         self._values.set_pgresult(result)
         return self._values.load_rows(0, result.ntuples, tuple)
+
+
+_Said = Sequence[Any]
+"""Values as they are sent. One may be NULL, whatever psycopg's types say."""
+
+
+def _run(pgconn: pq.abc.PGconn, name: bytes, said: _Said, formats: Any) -> pq.abc.PGresult:
+    return _check(pgconn, pgconn.exec_prepared(name, said, formats), _ROWS)
+
+
+def _run_and_commit(
+    pgconn: pq.abc.PGconn, name: bytes, said: _Said, formats: Any
+) -> pq.abc.PGresult:
+    """Send both before either is answered. Where the first fails, nothing is committed."""
+    pgconn.enter_pipeline_mode()
+    try:
+        pgconn.send_query_prepared(name, said, formats)
+        pgconn.send_query_params(b"COMMIT", None)
+        pgconn.pipeline_sync()
+        answers = list(_answers(pgconn))
+    finally:
+        if pgconn.status == pq.ConnStatus.OK:
+            pgconn.exit_pipeline_mode()
+    for answer, wanted in zip(answers, (_ROWS, pq.ExecStatus.COMMAND_OK), strict=False):
+        _check(pgconn, answer, wanted)
+    if len(answers) < 2:
+        raise psycopg.OperationalError(pgconn.get_error_message())
+    return answers[0]
+
+
+def _answers(pgconn: pq.abc.PGconn) -> Iterator[pq.abc.PGresult]:
+    """Yield the answers to what was sent, up to the end of the pipeline or of the connection."""
+    while pgconn.status == pq.ConnStatus.OK:
+        result = pgconn.get_result()
+        if result is None:
+            continue
+        if result.status == pq.ExecStatus.PIPELINE_SYNC:
+            return
+        yield result
 
 
 _prepared: WeakKeyDictionary[psycopg.Connection, _Prepared] = WeakKeyDictionary()
 
 
-def _rows(connection: psycopg.Connection, statement: str, values: _Values) -> list[_Row]:
+def _rows(
+    connection: psycopg.Connection, statement: str, values: _Values, *, commits: bool = False
+) -> list[_Row]:
     """Run a statement beside psycopg's cursor, which does much that none of these needs.
 
     Nothing is prepared by psycopg itself: after a rollback it would deallocate ours, too.
@@ -118,7 +183,7 @@ def _rows(connection: psycopg.Connection, statement: str, values: _Values) -> li
     native = _native(statement)
     if isinstance(values, Mapping):
         values = [values[name] for name in native.names]
-    return prepared.rows(pgconn, native, values)
+    return prepared.rows(pgconn, native, values, commits=commits)
 
 
 def _check(

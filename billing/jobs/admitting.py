@@ -3,8 +3,8 @@
 The estimate is made before the lock; so is a rating where the row of spend does not know the terms
 in force. Most jobs are decided on what was read then, too: the one statement that writes them takes
 the lock, and writes only if the row is still the one that was read. Where it is not, or credit,
-packs or an upgrade come into it, one statement reads again under the lock before one writes; and so
-at once where others have just written to the customer's row in between.
+packs or an upgrade come into it, one statement reads again under the lock before one writes. Where
+others have just written to the customer's row in between, the first reading takes the lock.
 """
 
 from collections.abc import Mapping
@@ -15,17 +15,16 @@ from uuid import uuid4
 
 from django.db import transaction
 
-from billing.estimates.values import Estimate
 from billing.jobs.answers import job_answer
 from billing.jobs.asking import JobRequest, digest_of
 from billing.jobs.contention import is_contended, note_contention
 from billing.jobs.credit import free_credit, hold_credit
-from billing.jobs.errors import CannotBePriced, KeyReused, NotAdmitted, WrongState
-from billing.jobs.expecting import expected_of
+from billing.jobs.errors import KeyReused, NotAdmitted, WrongState
+from billing.jobs.likely import Likely, likely_of
 from billing.jobs.money import is_fresh, standing_anew, standing_for
 from billing.jobs.moving import UPGRADES_MOST, after_upgrade, move_on
 from billing.jobs.new_job import NewJob
-from billing.jobs.own_usage import job_properties, own_quantities, version_terms
+from billing.jobs.own_usage import version_terms
 from billing.jobs.pack_units import buy_packs, prices_selling
 from billing.jobs.reading import Account, read_account
 from billing.jobs.rules import (
@@ -38,12 +37,12 @@ from billing.jobs.rules import (
 )
 from billing.jobs.writing import write
 from billing.spend.margin import Standing
-from billing.spend.pending import LOOSE, Priced, price_pending
+from billing.spend.pending import Priced, price_pending
 from billing.spend.rating import rate_spend
 from plans import rating
 from plans.rating.money import ZERO, minus
 from usage.admission import Admitted, Deferred, Refused, Request, decide
-from usage.job_quantities import Cell, added, by_meter, read, stored
+from usage.job_quantities import Cell, added, read, stored
 from usage.operations.api_keys import PresentedKey, note_use
 
 _OVER = ("succeeded", "failed", "cancelled", "expired")
@@ -56,22 +55,11 @@ class Answer(NamedTuple):
     is_new: bool
 
 
-class _Likely(NamedTuple):
-    """What the job is expected to cost and to use."""
-
-    estimate: Estimate
-    standing: Standing
-    """On what they are priced."""
-    quantities: dict[Cell, Decimal]
-    loose: dict[Cell, Decimal]
-    """The same with an amount in place of quantities that nothing prices."""
-
-
 class _Asked(NamedTuple):
     """A request with what is likely to come of it, its key and its digest."""
 
     request: JobRequest
-    likely: _Likely
+    likely: Likely
     key: str
     digest: str
 
@@ -93,9 +81,11 @@ def admit(
     NotSubscribed, WrongState of the parent, CannotBePriced.
     """
     digest = digest_of(request)
+    if not dry_run and is_contended(request.subject):
+        answer = _admit_locked(request, key=key, digest=digest, by=by, now=now)
+        if answer is not None:
+            return answer
     before = _read(request, key=key, now=now, by=by, lock=False)
-    if before.api_key_id is not None:
-        note_use(key_id=before.api_key_id, last_used_at=before.api_key_used_at, now=now)
     if before.known_digest is not None:
         return _known(before, digest=digest)
     now = before.at
@@ -104,9 +94,9 @@ def admit(
         rate_spend(customer_ids=[before.customer_id], now=now)
         before = _read(request, key=key, now=now, lock=False)
         fresh = is_fresh(before, at=now)
-    likely = _likely(before, request, fresh=fresh, now=now)
+    likely = likely_of(before, request, fresh=fresh, now=now)
     asked = _Asked(request, likely, key, digest)
-    if not dry_run and not is_contended(before.customer_id):
+    if not dry_run:
         answer = _admit_as_read(before, asked, now=now)
         if answer is not None:
             return answer
@@ -115,6 +105,21 @@ def admit(
         if account.known_digest is not None:
             return _known(account, digest=digest)
         return _decide(account, asked, now=now, dry_run=dry_run)
+
+
+def _admit_locked(
+    request: JobRequest, *, key: str, digest: str, by: PresentedKey | None, now: datetime
+) -> Answer | None:
+    """Admit a job on one reading under the lock; None where the customer has to be rated first."""
+    with transaction.atomic():
+        account = _read(request, key=key, now=now, by=by, lock=True)
+        if account.known_digest is not None:
+            return _known(account, digest=digest)
+        if not is_fresh(account, at=account.at):
+            return None
+        likely = likely_of(account, request, fresh=True, now=account.at)
+        asked = _Asked(request, likely, key, digest)
+        return _decide(account, asked, now=account.at, dry_run=False)
 
 
 def _read(
@@ -129,6 +134,8 @@ def _read(
         by=by,
         lock=lock,
     )
+    if account.api_key_id is not None:
+        note_use(key_id=account.api_key_id, last_used_at=account.api_key_used_at, now=now)
     if account.known_digest is None and account.parent_state in _OVER:
         raise WrongState(
             f"The parent job is {account.parent_state}: it takes no more steps.",
@@ -143,60 +150,6 @@ def _known(account: Account, *, digest: str) -> Answer:
     return Answer(account.known_answer["body"], is_new=False)
 
 
-def _likely(account: Account, request: JobRequest, *, fresh: bool, now: datetime) -> _Likely:
-    """Estimate the job, and say at which quantities it is held.
-
-    Where the row of spend knows the version in force, is ``fresh``, both go by the terms that it
-    was rated by.
-    """
-    try:
-        standing = standing_for(account, at=now)
-        found = expected_of(account, request, standing=standing, fresh=fresh, at=now)
-    except rating.RatingError as error:
-        raise CannotBePriced(str(error)) from error
-    own = own_quantities(
-        account.version_id,
-        job_properties(
-            job_class=request.job_class,
-            service_class=request.service_class,
-            input_size=request.input_size,
-            dimensions=request.dimensions,
-        ),
-    )
-    at = version_terms(account.version_id).terms.jobs.hold_at
-    expected = _expected(found, request, standing, at=at, besides=frozenset(by_meter(own)))
-    loose = {LOOSE: minus(getattr(found, at), ZERO)}
-    return _Likely(
-        estimate=found,
-        standing=standing,
-        quantities=added(own, expected),
-        loose=added(own, loose),
-    )
-
-
-def _expected(
-    found: Estimate,
-    request: JobRequest,
-    standing: Standing,
-    *,
-    at: str,
-    besides: frozenset[str],
-) -> dict[Cell, Decimal]:
-    """Return what the estimate expects of each meter, at the values that are known beforehand."""
-    known = dict(request.dimensions)
-    names: dict[str, tuple[str, ...]] = {}
-    for price in standing.prices:
-        if price.meter:
-            names[price.meter] = price.dimensions
-            if price.class_dimension:
-                known[price.class_dimension] = request.service_class
-    return {
-        (meter, tuple(known.get(name, "") for name in names.get(meter, ()))): getattr(span, at)
-        for meter, span in found.quantities
-        if meter not in besides and meter in names
-    }
-
-
 def _admit_as_read(account: Account, asked: _Asked, *, now: datetime) -> Answer | None:
     """Admit a job on what was read without a lock, if it is still so; None where that is not so.
 
@@ -209,14 +162,15 @@ def _admit_as_read(account: Account, asked: _Asked, *, now: datetime) -> Answer 
     job, body = _admitted(account, asked, weighed, now=now)
     if _stored(job, account, weighed, body, as_read=True):
         return Answer(body, is_new=True)
-    note_contention(account.customer_id)
+    note_contention(asked.request.subject)
     return None
 
 
 def _decide(account: Account, asked: _Asked, *, now: datetime, dry_run: bool) -> Answer:
     """Decide under the lock, and write; a dry run does neither lock nor write."""
     request, key = asked.request, asked.key
-    weighed = _weigh(account, asked, standing=standing_for(account, at=now), now=now)
+    standing = standing_for(account, at=now)
+    weighed = _weigh(account, asked, standing=standing, now=now)
     moved_to = ""
     for _ in range(UPGRADES_MOST):
         outgrown = weighed.decision
@@ -238,7 +192,8 @@ def _decide(account: Account, asked: _Asked, *, now: datetime, dry_run: bool) ->
         _pin(job, account, asked, weighed, now=now)
         transaction.set_rollback(True)
         return Answer({**body, "id": None}, is_new=True)
-    _stored(job, account, weighed, body, as_read=False)
+    ends = not weighed.credit and not moved_to
+    _stored(job, account, weighed, body, ends=ends)
     _pin(job, account, asked, weighed, now=now)
     return Answer(body, is_new=True)
 
@@ -257,11 +212,17 @@ def _pin(
 
 
 def _stored(
-    job: NewJob, account: Account, weighed: "_Weighed", body: dict[str, Any], *, as_read: bool
+    job: NewJob,
+    account: Account,
+    weighed: "_Weighed",
+    body: dict[str, Any],
+    *,
+    as_read: bool = False,
+    ends: bool = False,
 ) -> bool:
     return write(
         job, account, weighed.priced, weighed.pending, weighed.hours,
-        job_class=body["job_class"], body=body, as_read=as_read,
+        job_class=body["job_class"], body=body, as_read=as_read, ends=ends,
     )  # fmt: skip
 
 
@@ -309,7 +270,7 @@ def _weigh(account: Account, asked: _Asked, *, standing: Standing, now: datetime
 
 
 def _priced(
-    account: Account, likely: _Likely, *, standing: Standing
+    account: Account, likely: Likely, *, standing: Standing
 ) -> tuple[dict[Cell, Decimal], dict[Cell, Decimal], Priced]:
     """Return at which quantities the job is held, all that is pending with it, and its price."""
     quantities, before = likely.quantities, read(account.pending)

@@ -8,17 +8,17 @@ from time import monotonic
 _REMEMBERED_FOR_S = 1.0
 _REMEMBERED_MOST = 10_000
 
-_noted: dict[int, float] = {}
+_noted: dict[str, float] = {}
 
 
-def note_contention(customer_id: int) -> None:
-    """Note that somebody else wrote to the customer's row between a reading and a writing."""
+def note_contention(subject: str) -> None:
+    """Note that somebody else wrote to the row of a subject's customer before it was written."""
     if len(_noted) >= _REMEMBERED_MOST:
         _noted.clear()
-    _noted[customer_id] = monotonic()
+    _noted[subject] = monotonic()
 
 
-def is_contended(customer_id: int) -> bool:
+def is_contended(subject: str) -> bool:
     """Tell whether that happened within the last second."""
-    noted_at = _noted.get(customer_id)
+    noted_at = _noted.get(subject)
     return noted_at is not None and monotonic() - noted_at < _REMEMBERED_FOR_S

@@ -11,7 +11,7 @@ from billing.jobs.reading import Account
 from billing.jobs.rules import Windows, load_of, spent_before_today
 from billing.spend.pending import Priced
 from usage.job_quantities import Quantities, stored
-from usage.prepared import first_row
+from usage.prepared import first_row, last_row
 
 # What every new job is alike in is no parameter: each of these takes its time on both sides.
 _ALIKE = {
@@ -46,12 +46,14 @@ def write(
     *,
     job_class: str,
     body: dict[str, Any],
-    as_read: bool,
+    as_read: bool = False,
+    ends: bool = False,
 ) -> bool:
     """Store the job and count it in one statement, which locks the customer's row of spend.
 
     With ``as_read`` False, and nothing is stored, where the row is not the one any more that the
-    account was read from. Else it was locked by the caller.
+    account was read from. Else it was locked by the caller, whose transaction ``ends`` with it
+    where there is nothing more to do.
     """
     load = load_of(account, hours)
     by_workspace = dict(account.held_by_workspace)
@@ -71,7 +73,7 @@ def write(
         *_columns(job),
         _json({"body": body}),
     ]
-    return first_row(_WRITE, values) is not None
+    return (last_row if ends else first_row)(_WRITE, values) is not None
 
 
 def _columns(job: NewJob) -> Iterator[Any]:

@@ -1,15 +1,18 @@
 """Prepared statements, and the jobs of a class that each process keeps for seconds."""
 
 from datetime import UTC, datetime, timedelta
+from threading import Thread
 
 import pytest
-from django.db import DataError, OperationalError, connection, transaction
+from django.db import DataError, IntegrityError, OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
+from plans.models import Workspace
 from usage import comparable
 from usage.comparable import newest_of_class
 from usage.models import ApiKey
-from usage.prepared import all_rows, first_row
+from usage.operations.api_keys import issue_key
+from usage.prepared import all_rows, first_row, last_row
 
 pytestmark = pytest.mark.django_db
 
@@ -45,6 +48,58 @@ def test_counted_queries_are_seen() -> None:
 def test_errors_are_djangos() -> None:
     with pytest.raises(DataError), transaction.atomic():
         first_row("SELECT 1 / %s::int", [0])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_last_statement_commits_with_itself() -> None:
+    issue_key(name="one", scopes=["read"], now=AT)
+    with transaction.atomic():
+        assert last_row(_RENAME, ["two"]) == ("two",)
+        assert _names_elsewhere() == ["two"]
+    with transaction.atomic():
+        with transaction.atomic():
+            assert last_row(_RENAME, ["three"]) == ("three",)
+        assert _names_elsewhere() == ["two"]
+    assert _names_elsewhere() == ["three"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_last_statement_that_fails_leaves_nothing_and_the_connection_as_it_was() -> None:
+    issue_key(name="one", scopes=["read"], now=AT)
+    with pytest.raises(DataError):
+        _rename_and_fail()
+    # A deferred rule is asked as the transaction ends.
+    with pytest.raises(IntegrityError), transaction.atomic():
+        last_row(_NO_SUCH_CUSTOMER, ["w"])
+
+    assert _names_elsewhere() == ["one"]
+    assert (first_row("SELECT %s::int", [3]), Workspace.objects.count()) == ((3,), 0)
+
+
+@transaction.atomic
+def _rename_and_fail() -> None:
+    ApiKey.objects.update(name="two")
+    last_row("SELECT 1 / %s::int", [0])
+
+
+_RENAME = "UPDATE usage_apikey SET name = %s RETURNING name"
+_NO_SUCH_CUSTOMER = """
+INSERT INTO plans_workspace (key, name, customer_id) VALUES (%s, 'W', -1) RETURNING key
+"""
+
+
+def _names_elsewhere() -> list[str]:
+    """Return the names of API keys as another connection sees them."""
+    found: list[str] = []
+
+    def read() -> None:
+        found.extend(ApiKey.objects.values_list("name", flat=True))
+        connection.close()
+
+    thread = Thread(target=read)
+    thread.start()
+    thread.join()
+    return found
 
 
 def test_jobs_of_a_class_are_read_again_after_their_time(monkeypatch) -> None:

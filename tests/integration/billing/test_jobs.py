@@ -130,15 +130,15 @@ def test_a_fourth_job_at_once_is_refused_until_one_ends(service, acme):
 
 def overtaken(monkeypatch, service, by):
     """Let jobs be admitted between what the next one is decided on and its writing."""
-    likely = admitting._likely
+    likely = admitting.likely_of
 
     def meanwhile(*asked, **said):
-        monkeypatch.setattr(admitting, "_likely", likely)
+        monkeypatch.setattr(admitting, "likely_of", likely)
         for _ in range(by):
             service.admit(input_size=1000)
         return likely(*asked, **said)
 
-    monkeypatch.setattr(admitting, "_likely", meanwhile)
+    monkeypatch.setattr(admitting, "likely_of", meanwhile)
 
 
 def test_a_job_that_another_overtakes_is_counted_beside_it(service, acme, monkeypatch):
@@ -373,7 +373,7 @@ def test_where_others_have_just_written_the_lock_is_taken_at_once_for_a_second(
     rate(acme)
 
     admit(request=request, key="calm", now=timezone.now())
-    contention.note_contention(acme.pk)
+    contention.note_contention("acme")
     locked = admit(request=request, key="contended", now=timezone.now())
     seconds[0] += 1
     admit(request=request, key="calm again", now=timezone.now())
