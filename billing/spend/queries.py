@@ -73,9 +73,9 @@ def current_spend(*, key: str, now: datetime) -> CurrentSpend:
     return spend_of(customer, now=now)
 
 
-def spend_of(customer: Customer, *, now: datetime, row: Spend | None = None) -> CurrentSpend:
-    """Return a customer's spend; see ``current_spend``. ``row`` is its row where it was read."""
-    row = row or Spend.objects.filter(pk=customer.pk).first() or Spend(customer=customer)
+def spend_of(customer: Customer, *, now: datetime) -> CurrentSpend:
+    """Return a customer's spend; see ``current_spend``."""
+    row = Spend.objects.filter(pk=customer.pk).first() or Spend(customer=customer)
     if row.rated_at is None or (row.period_end is not None and row.period_end <= now):
         read_spend(row, now=now)
     spent, held = amounts_in(row.by_workspace), amounts_in(row.held_by_workspace)

@@ -344,6 +344,15 @@ def test_services_ask_for_estimates(world: World, shop: Shop, ask) -> None:
         ("acme-lab", "50.00")
     ]
 
+    # Rated, and with what other jobs of the customer hold.
+    rate_spend(customer_ids=[acme.pk], now=timezone.now())
+    Spend.objects.update(held=5)
+    body = ask({"subject": "acme-lab", "job_class": "enrich", "input_size": "50000"}).json()
+    assert [(one["workspace"], one["held"], one["left"]) for one in body["over_budgets"]] == [
+        ("acme-lab", "0.00", "50.00"), ("", "5.00", "55.00"),
+    ]  # fmt: skip
+    assert (body["low"], body["high"]) == ("45.00", "60.00")
+
 
 @pytest.mark.parametrize(
     ("body", "status", "code"),

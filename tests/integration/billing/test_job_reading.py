@@ -8,7 +8,10 @@ from uuid import uuid4
 import pytest
 from django.db import connection
 from django.utils import timezone
+from msgspec import NODEFAULT
+from msgspec.structs import fields
 
+from billing.jobs.new_job import NewJob
 from billing.models import Spend
 from plans.models import Customer, JobClass
 from tests.fixtures.jobs import Service, job_class
@@ -43,6 +46,15 @@ def test_the_key_is_noted_as_used_by_admission(service, acme):
     ApiKey.objects.update(last_used_at=used - timedelta(minutes=1))
     service.admit()
     assert ApiKey.objects.get().last_used_at > used
+
+
+def test_what_is_alike_in_new_jobs_is_stored_as_they_say(service, acme):
+    row = Job.objects.get(public_id=service.admit())
+
+    alike = {each.name: each.default for each in fields(NewJob) if not each.required}
+    alike |= {each.name: {} for each in fields(NewJob) if each.default_factory is not NODEFAULT}
+    assert len(alike) == 11
+    assert {name: getattr(row, name) for name in alike} == alike
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 from decimal import Decimal as D
 from uuid import uuid4
 
+import msgspec
+
 from billing.jobs.new_job import NewJob
 from usage.models import Job
 
@@ -21,4 +23,4 @@ def test_its_columns_are_the_models_with_the_models_defaults() -> None:
     row = Job(**SAID)
     columns = {each.attname for each in Job._meta.concrete_fields if not each.primary_key}
 
-    assert NewJob(**SAID)._asdict() == {name: getattr(row, name) for name in columns}
+    assert msgspec.structs.asdict(NewJob(**SAID)) == {name: getattr(row, name) for name in columns}
