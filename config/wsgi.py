@@ -2,6 +2,8 @@
 
 import gc
 import os
+from typing import cast
+from wsgiref.types import WSGIApplication
 
 from django.core.wsgi import get_wsgi_application
 from django.urls import get_resolver
@@ -11,7 +13,12 @@ from config.embedded import ensure_services
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 ensure_services()
-application = get_wsgi_application()
+django = cast(WSGIApplication, get_wsgi_application())
+
+# Models and views can be imported from here on.
+from usage.api.service_entry import ServiceEntry  # noqa: E402
+
+application = ServiceEntry(django)
 
 # Everything that lives as long as the process is imported now, and then left out of the search for
 # cycles, which requests with thousands of events would otherwise repeat over all of it. They leave

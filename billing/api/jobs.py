@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 
@@ -25,7 +25,7 @@ from billing.jobs.queries import job_details
 from billing.jobs.settling import cancel, complete, fail
 from usage.api.auth import MayAskForJobs, presented_key
 from usage.api.schema import PROBLEM, REFUSALS
-from usage.api.service_view import ServiceView, json_answer
+from usage.api.service_view import Answer, ServiceView, json_answer
 from usage.models import Scope
 
 
@@ -52,7 +52,7 @@ class JobsView(_JobsView):
             **schema.ADMISSION_REFUSALS,
         },
     )
-    def post(self, request: HttpRequest) -> HttpResponse:
+    def post(self, request: HttpRequest) -> Answer:
         """Admit a job, or refuse it."""
         by = presented_key(request, scope=Scope.JOBS)
         dry_run = request.GET.get("dry_run", "").lower() in ("true", "1")
@@ -76,7 +76,7 @@ class JobView(_JobsView):
             404: OpenApiResponse(PROBLEM, "`unknown_job`"),
         },
     )
-    def get(self, request: HttpRequest, job_id: UUID) -> HttpResponse:  # noqa: ARG002
+    def get(self, request: HttpRequest, job_id: UUID) -> Answer:  # noqa: ARG002
         """Return a job."""
         return json_answer(job_details(job_id=job_id))
 
@@ -92,7 +92,7 @@ class AttemptsView(_JobsView):
         parameters=[schema.STEP_KEY],
         responses={200: schema.ATTEMPT, **schema.STEP_REFUSALS},
     )
-    def post(self, request: HttpRequest, job_id: UUID) -> HttpResponse:
+    def post(self, request: HttpRequest, job_id: UUID) -> Answer:
         """Begin an attempt."""
         body = body_of(request, BeginAttempt)
         return json_answer(
@@ -114,7 +114,7 @@ class AttemptView(_JobsView):
         parameters=[schema.STEP_KEY],
         responses={200: schema.ATTEMPT, **schema.STEP_REFUSALS},
     )
-    def post(self, request: HttpRequest, job_id: UUID, number: int) -> HttpResponse:
+    def post(self, request: HttpRequest, job_id: UUID, number: int) -> Answer:
         """End an attempt."""
         body = body_of(request, EndAttempt)
         return json_answer(
@@ -137,7 +137,7 @@ class HeartbeatView(_JobsView):
         parameters=[schema.STEP_KEY],
         responses={200: schema.VERDICT, **schema.STEP_REFUSALS},
     )
-    def post(self, request: HttpRequest, job_id: UUID) -> HttpResponse:
+    def post(self, request: HttpRequest, job_id: UUID) -> Answer:
         """Take a heartbeat."""
         body = body_of(request, Heartbeat)
         return json_answer(
@@ -161,7 +161,7 @@ class CompleteView(_JobsView):
         parameters=[schema.STEP_KEY],
         responses={200: schema.JOB, **schema.STEP_REFUSALS},
     )
-    def post(self, request: HttpRequest, job_id: UUID) -> HttpResponse:
+    def post(self, request: HttpRequest, job_id: UUID) -> Answer:
         """Complete a job."""
         body = body_of(request, Complete)
         return json_answer(
@@ -183,7 +183,7 @@ class FailView(_JobsView):
         parameters=[schema.STEP_KEY],
         responses={200: schema.JOB, **schema.STEP_REFUSALS},
     )
-    def post(self, request: HttpRequest, job_id: UUID) -> HttpResponse:
+    def post(self, request: HttpRequest, job_id: UUID) -> Answer:
         """Fail a job."""
         body = body_of(request, Fail)
         return json_answer(
@@ -204,7 +204,7 @@ class CancelView(_JobsView):
         parameters=[schema.STEP_KEY],
         responses={200: schema.JOB, **schema.STEP_REFUSALS},
     )
-    def post(self, request: HttpRequest, job_id: UUID) -> HttpResponse:
+    def post(self, request: HttpRequest, job_id: UUID) -> Answer:
         """Cancel a job."""
         body = body_of(request, Cancel)
         return json_answer(

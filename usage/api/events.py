@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.exceptions import UnsupportedMediaType
 
 from usage.api import schema
 from usage.api.auth import MayIngest
-from usage.api.service_view import ServiceView, empty_answer, json_answer
+from usage.api.service_view import Answer, ServiceView, empty_answer, json_answer
 from usage.ingest import Received, Rejection, read_body
 from usage.limits import batch_events_max, body_bytes_max
 from usage.operations.ingest import IngestReport, ingest
@@ -72,7 +72,7 @@ class EventsView(ServiceView):
             ),
         },
     )
-    def post(self, request: HttpRequest) -> HttpResponse:
+    def post(self, request: HttpRequest) -> Answer:
         """Store the events of the body and tell what became of them."""
         _check_media_type(request)
         received = read_body(_body(request), events_max=batch_events_max())
@@ -106,7 +106,7 @@ def _merge(received: Received, report: IngestReport) -> IngestReport:
     return report._replace(rejected=tuple(sorted([*placed, *received.unreadable])))
 
 
-def _answer(request: HttpRequest, received: Received, report: IngestReport) -> HttpResponse:
+def _answer(request: HttpRequest, received: Received, report: IngestReport) -> Answer:
     rejected = [_as_json(each) for each in report.rejected]
     body = {"accepted": report.accepted, "duplicates": report.duplicates, "rejected": rejected}
     if rejected and not report.accepted + report.duplicates:

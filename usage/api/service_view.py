@@ -5,7 +5,7 @@ than a small request itself, so it is asked only where there is something to neg
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from django.http import HttpRequest
@@ -15,49 +15,83 @@ from rest_framework.views import APIView
 
 from usage.api.auth import ApiKeyAuthentication
 
+# Where `at_once` has failed before Django was asked, it finds the error under this name.
+REFUSAL = "tollgate.refusal"
 _METHODS = ("GET", "POST")
 _ACCEPTED = ("*/*", "application/json")
+_encode = msgspec.json.Encoder().encode
+
+
+class Answer(NamedTuple):
+    """What a service is answered where all is well."""
+
+    status: int
+    content: bytes
+    headers: Mapping[str, str]
+
+    def as_response(self) -> HttpResponse:
+        """Return the answer as Django gives one."""
+        response = HttpResponse(self.content, status=self.status, headers=self.headers)
+        if "Content-Type" not in self.headers:
+            del response.headers["Content-Type"]
+        return response
 
 
 def json_answer(
     body: Any, *, status: int = 200, headers: Mapping[str, str] | None = None
-) -> HttpResponse:
+) -> Answer:
     """Return a body as JSON."""
-    content = msgspec.json.encode(body)
-    return HttpResponse(content, status=status, headers=headers, content_type="application/json")
+    return Answer(status, _encode(body), {"Content-Type": "application/json", **(headers or {})})
 
 
-def empty_answer() -> HttpResponse:
+def empty_answer() -> Answer:
     """Return that all is well, and nothing else: there is no content, so it is of no type."""
-    answer = HttpResponse(status=204)
-    del answer.headers["Content-Type"]
-    return answer
+    return Answer(204, b"", {})
 
 
 class ServiceView(APIView):
     """A view of one scope, ``permission_classes``, whose methods take Django's own request.
 
-    They read it by `META`, `GET` and `read`, which DRF's hands on, and return `json_answer`.
+    They read it by `META`, `GET` and `read`, which DRF's hands on, and return an `Answer`.
     """
 
     authentication_classes = [ApiKeyAuthentication]
     looks_up_key = False
     """Whether the methods look up the `presented_key` with the first that they read."""
 
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """Answer at once what may be asked and negotiates nothing; leave the rest to DRF."""
-        answer = self._method(request)
-        if answer is None or not (self.looks_up_key or self._may(request)):
-            return super().dispatch(request, *args, **kwargs)
-        try:
-            return answer(request, *args, **kwargs)
-        except Exception as error:  # noqa: BLE001 (DRF answers those it knows, and raises others)
-            if self.looks_up_key and not self._may(request):
-                # Whoever may not ask learns nothing but that.
-                return super().dispatch(request, *args, **kwargs)
-            return self._refuse(request, error, *args, **kwargs)
+    def at_once(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Answer | None:
+        """Answer what may be asked and negotiates nothing, or return None: DRF has to say.
 
-    def _method(self, request: HttpRequest) -> Callable[..., HttpResponse] | None:
+        Raises whatever the method does.
+        """
+        method = self._method(request)
+        if method is None or not (self.looks_up_key or self._may(request)):
+            return None
+        return method(request, *args, **kwargs)
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Answer at once if that was not tried yet; leave the rest to DRF."""
+        error: Exception | None = request.META.pop(REFUSAL, None)
+        answer = None
+        if error is None:
+            try:
+                answer = self.at_once(request, *args, **kwargs)
+            except Exception as raised:  # noqa: BLE001 (DRF answers what it knows, raises the rest)
+                error = raised
+        if answer is not None:
+            return answer.as_response()
+        # Whoever may not ask learns nothing but that.
+        if error is None or (self.looks_up_key and not self._may(request)):
+            return super().dispatch(request, *args, **kwargs)
+        return self._refuse(request, error, *args, **kwargs)
+
+    def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """Take the answer of a method that DRF called, too."""
+        if isinstance(response, Answer):
+            response = response.as_response()
+        return super().finalize_response(request, response, *args, **kwargs)
+
+    def _method(self, request: HttpRequest) -> Callable[..., Answer] | None:
         """Return what answers the request, or None where DRF has to say."""
         asks_otherwise = request.META.get("QUERY_STRING")
         accepted = request.META.get("HTTP_ACCEPT", "*/*")
@@ -83,4 +117,6 @@ class ServiceView(APIView):
         found = self.perform_content_negotiation(asked, force=True)
         asked.accepted_renderer, asked.accepted_media_type = found
         self.headers = self.default_response_headers
-        return self.finalize_response(asked, self.handle_exception(error), *args, **kwargs)
+        refusal = self.handle_exception(error)
+        answer: HttpResponseBase = self.finalize_response(asked, refusal, *args, **kwargs)
+        return answer
