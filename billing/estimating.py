@@ -24,15 +24,14 @@ __all__ = ["Estimate", "estimate"]
 
 COMPARABLE_LEAST = 20
 STANDS_FOR = timedelta(minutes=15)
-_REMEMBERED_MOST = 8
 
 
-class _Likely(NamedTuple):
-    """Jobs that this one may turn out like."""
+class Comparable(NamedTuple):
+    """Jobs that this one may turn out like; no ``is_sample`` is what the class declares of them."""
 
     sample: Sample
     basis: Basis
-    is_sample: bool
+    is_sample: bool = True
 
 
 def estimate(
@@ -60,7 +59,9 @@ def estimate(
     known = dict(dimensions or {})
     if own is None:
         own = newest_of_customer(customer_id=customer.pk, job_class_id=job_class.pk, at=at)
-    likely = _likely(own, job_class=job_class, known=known, at=at)
+    likely = comparable(own, job_class_id=job_class.pk, known=known, at=at)
+    if likely is None:
+        likely = _few(own, job_class=job_class, known=known, at=at)
     job = _Job(
         likely.sample.number,
         input_size,
@@ -69,7 +70,8 @@ def estimate(
     )
     ranges = standing.estimates.get(job)
     if ranges is None:
-        ranges = _remember(standing, job, _ranges(standing, job, likely))
+        ranges = _ranges(standing, job, likely)
+        standing.remember(job, ranges)
     return Estimate(
         currency=customer.currency,
         **ranges.money._asdict(),
@@ -99,15 +101,7 @@ class _Ranges(NamedTuple):
     jobs: int
 
 
-def _remember(standing: Standing, job: _Job, ranges: _Ranges) -> _Ranges:
-    """Keep what a job comes to for those that are alike, as most of a batch are."""
-    if len(standing.estimates) >= _REMEMBERED_MOST:
-        standing.estimates.clear()
-    standing.estimates[job] = ranges
-    return ranges
-
-
-def _ranges(standing: Standing, job: _Job, likely: _Likely) -> _Ranges:
+def _ranges(standing: Standing, job: _Job, likely: Comparable) -> _Ranges:
     used = likely.sample.columns(job.values)
     amounts = _amounts(
         standing, used, input_size=job.input_size, jobs=len(likely.sample),
@@ -127,28 +121,36 @@ def _ranges(standing: Standing, job: _Job, likely: _Likely) -> _Ranges:
     )
 
 
-def _likely(
-    own: ComparableJobs, *, job_class: JobClass, known: Mapping[str, str], at: datetime
-) -> _Likely:
-    """Take the customer's own jobs if they are enough, then the class's, then what it declares.
+def comparable(
+    own: ComparableJobs, *, job_class_id: int, known: Mapping[str, str], at: datetime
+) -> Comparable | None:
+    """Return the customer's own jobs if they are enough, else the class's, or None of either.
 
-    Where the class declares nothing, few jobs are better than none.
+    ``known`` are property values known beforehand.
     """
     if len(own) >= COMPARABLE_LEAST:
         return _of(own, "customer", known=known)
-    others = newest_of_class(job_class_id=job_class.pk, at=at)
-    if len(others) >= COMPARABLE_LEAST:
-        return _of(others, "class", known=known)
+    others = newest_of_class(job_class_id=job_class_id, at=at)
+    return _of(others, "class", known=known) if len(others) >= COMPARABLE_LEAST else None
+
+
+def _few(
+    own: ComparableJobs, *, job_class: JobClass, known: Mapping[str, str], at: datetime
+) -> Comparable:
+    """Take what the class declares. Where it declares nothing, few jobs are better than none."""
     declared = _declared(job_class)
     if declared:
-        return _Likely(Sample(declared), "declared", False)
-    if own or others:
-        return _of(own or others, "customer" if own else "class", known=known)
-    return _Likely(Sample([]), "unknown", False)
+        return Comparable(Sample(declared), "declared", is_sample=False)
+    if own:
+        return _of(own, "customer", known=known)
+    others = newest_of_class(job_class_id=job_class.pk, at=at)
+    if others:
+        return _of(others, "class", known=known)
+    return Comparable(Sample([]), "unknown", is_sample=False)
 
 
-def _of(jobs: ComparableJobs, basis: Basis, *, known: Mapping[str, str]) -> _Likely:
-    return _Likely(jobs.sample(known=known, least=COMPARABLE_LEAST), basis, True)
+def _of(jobs: ComparableJobs, basis: Basis, *, known: Mapping[str, str]) -> Comparable:
+    return Comparable(jobs.sample(known=known, least=COMPARABLE_LEAST), basis)
 
 
 def _declared(job_class: JobClass) -> list[tuple[PerInput, ...]]:

@@ -16,6 +16,9 @@ NEWEST = 100
 KEPT_FOR_S = 5.0
 
 
+_Row = tuple[Any, ...]
+
+
 class ComparableJob(NamedTuple):
     """A job that succeeded; ``dimensions`` are the property values that were known beforehand."""
 
@@ -95,6 +98,7 @@ def newest_up_to(job_id: int | None) -> ComparableJobs:
 
 class _Kept(NamedTuple):
     jobs: ComparableJobs
+    rows: list[_Row]
     at: datetime
     read_at_s: float
 
@@ -115,12 +119,12 @@ def newest_of_class(*, job_class_id: int, at: datetime) -> ComparableJobs:
         or not timedelta(0) <= at - kept.at <= timedelta(seconds=KEPT_FOR_S)
     ):
         asked = {"job_class": job_class_id, "at": at, "limit": NEWEST}
-        jobs = ComparableJobs(list(_jobs(all_rows(_OF_CLASS, asked))))
-        kept = _kept[job_class_id] = _Kept(jobs, at, now_s)
+        rows = all_rows(_OF_CLASS, asked)
+        # What was worked out of the same jobs is kept with them.
+        same = kept is not None and kept.rows == rows
+        jobs = kept.jobs if kept and same else ComparableJobs(list(_jobs(rows)))
+        kept = _kept[job_class_id] = _Kept(jobs, rows, at, now_s)
     return kept.jobs
-
-
-_Row = tuple[Any, ...]
 
 
 def _jobs(rows: list[_Row]) -> Iterator[ComparableJob]:

@@ -35,8 +35,9 @@ def all_rows(statement: str, values: _Values) -> list[_Row]:
     """
     # Once: each time that the name `connection` is asked it finds out anew whose thread this is.
     ours = connections[DEFAULT_DB_ALIAS]
-    ours.close_if_health_check_failed()
-    ours.ensure_connection()
+    if ours.connection is None or not getattr(ours, "health_check_done", False):
+        ours.close_if_health_check_failed()
+        ours.ensure_connection()
     if _is_watched(ours):
         with ours.cursor() as cursor:
             cursor.execute(statement, values)

@@ -159,4 +159,5 @@ def key_of(request: HttpRequest, *, required: bool = False) -> str:
 
 
 def _decimals(value: Decimal) -> int:
-    return max(0, -int(value.normalize().as_tuple().exponent))
+    said = -int(value.as_tuple().exponent)
+    return said if said <= 0 else max(0, -int(value.normalize().as_tuple().exponent))

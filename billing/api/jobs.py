@@ -55,12 +55,17 @@ class JobsView(_JobsView):
     def post(self, request: HttpRequest) -> Answer:
         """Admit a job, or refuse it."""
         by = presented_key(request, scope=Scope.JOBS)
-        dry_run = request.GET.get("dry_run", "").lower() in ("true", "1")
+        dry_run = _is_dry(request)
         key = key_of(request, required=not dry_run)
         asked = body_of(request, JobRequest)
         check_request(asked)
         answer = admit(request=asked, key=key, by=by, now=timezone.now(), dry_run=dry_run)
         return json_answer(answer.body, status=201 if answer.is_new and not dry_run else 200)
+
+
+def _is_dry(request: HttpRequest) -> bool:
+    asks = bool(request.META.get("QUERY_STRING"))
+    return asks and request.GET.get("dry_run", "").lower() in ("true", "1")
 
 
 class JobView(_JobsView):

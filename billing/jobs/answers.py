@@ -15,7 +15,10 @@ def said(amount: Decimal) -> str:
 
 def moment(at: datetime | None) -> str | None:
     """Return an instant in UTC as RFC 3339."""
-    return None if at is None else at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if at is None:
+        return None
+    utc = at if at.tzinfo is UTC else at.astimezone(UTC)
+    return utc.isoformat().replace("+00:00", "Z")
 
 
 def job_answer(

@@ -22,6 +22,8 @@ from plans.rating.straight import FOR_EVER, straight_until
 from usage.comparable_sample import added
 from usage.job_quantities import Cell
 
+_REMEMBERED_MOST = 16
+
 
 class Used(NamedTuple):
     """A quantity of a meter, with the values of its dimensions in the meter's order."""
@@ -50,8 +52,8 @@ class Standing:
     ``highest`` are the keys of meters that keep their highest value; all others add up. With
     ``rates_beyond`` usage beyond an allowance is priced even where the plan admits none. ``prices``
     are those that hold in the segments, agreed ones in their place. What the usage so far costs is
-    rated once a meter, and ``rated`` remembers it; ``estimates`` remembers the last estimates that
-    were made on it, for whoever makes them.
+    rated once a meter, and ``rated`` remembers it; ``estimates`` holds what `remember` keeps of the
+    last estimates that were made on it.
     """
 
     segments: tuple[Segment, ...]
@@ -71,13 +73,20 @@ class Standing:
         found = (standing_prices(segment, by=self.by) for segment in self.segments)
         object.__setattr__(self, "prices", tuple(price for prices in found for price in prices))
 
+    def remember(self, asked: Any, estimated: Any) -> None:
+        """Keep what was estimated for those that ask for the same, as most of a batch do."""
+        if len(self.estimates) >= _REMEMBERED_MOST:
+            self.estimates.clear()
+        self.estimates[asked] = estimated
+
 
 class _Base(NamedTuple):
     """A price with what is used of it so far: ``cells`` are told apart only where it does so.
 
     ``credit`` is the code of the credit that it is in, "" where that is money; ``keeps_highest``
-    says that its meter does not add up. ``lines`` are the exact amounts of its lines by their keys.
-    ``pieces`` remembers what more of a cell costs, as far as that was asked.
+    says that its meter does not add up. ``lines`` are the amounts of its lines by their keys, exact
+    and rounded. ``pieces`` remembers what more of a cell costs, as far as that was asked, and
+    ``keys`` on which line that is.
     """
 
     price: rating.Price
@@ -91,8 +100,9 @@ class _Base(NamedTuple):
     transactions: tuple[Decimal, ...]
     exact: Decimal
     rounded: Decimal
-    lines: dict[str, Decimal]
+    lines: dict[str, tuple[Decimal, Decimal]]
     pieces: dict[tuple[str, ...], tuple[Piece, ...]]
+    keys: dict[tuple[str, ...], str]
 
     @property
     def used(self) -> Decimal:
@@ -191,6 +201,7 @@ class MarginPricer:
             rounded=ZERO,
             lines={},
             pieces={},
+            keys={},
         )
         cells = dict(usage.cells)
         if not base.tells_apart and not base.keeps_highest:
@@ -198,7 +209,8 @@ class MarginPricer:
         base = base._replace(cells=cells)
         lines = self._lines(base)
         exact, rounded = _sums(lines)
-        by_key = {line.key: line.exact_amount for line in lines}
+        by_key = {line.key: (line.exact_amount, self._round(base, line.exact_amount))
+                  for line in lines}  # fmt: skip
         return base._replace(exact=exact, rounded=rounded, lines=by_key)
 
     def _at_margin(self, price: rating.Price) -> rating.Price:
@@ -229,18 +241,26 @@ class MarginPricer:
             pieces = self._pieces(base, cell, most=quantity) if quantity > 0 else None
             if pieces is None:
                 return None
-            key = rating.line_key(base.price, rating.Cell(cell, quantity))
+            key = self._line_key(base, cell)
             on_lines[key] = plus(on_lines.get(key, ZERO), along(pieces, [quantity])[0])
         rounded = total(self._rounded_more(base, key, each) for key, each in on_lines.items())
         return total(on_lines.values()), rounded
 
     def _rounded_more(self, base: _Base, key: str, added: Decimal) -> Decimal:
         """Return by how much a line's rounded amount rises with its exact one."""
+        before, rounded = base.lines.get(key, (ZERO, ZERO))
+        return minus(self._round(base, plus(before, added)), rounded)
+
+    def _round(self, base: _Base, amount: Decimal) -> Decimal:
         unit = unit_of(base.price, currency=self._standing.currency)
-        before = base.lines.get(key, ZERO)
-        return minus(
-            round_money(plus(before, added), currency=unit), round_money(before, currency=unit)
-        )
+        return round_money(amount, currency=unit)
+
+    @staticmethod
+    def _line_key(base: _Base, cell: tuple[str, ...]) -> str:
+        key = base.keys.get(cell)
+        if key is None:
+            key = base.keys[cell] = rating.line_key(base.price, rating.Cell(cell, ONE))
+        return key
 
     def _along_pieces(self, base: _Base, own: _Columns) -> list[Decimal] | None:
         """Return what each job adds to a price by its straight pieces, or None without these."""
