@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from psycopg import pq
+from psycopg import abc, pq
 from psycopg.adapt import AdaptersMap, PyFormat, Transformer
 from psycopg.types.datetime import TimestamptzLoader
 from psycopg.types.numeric import Int8Dumper
@@ -90,6 +90,23 @@ def _native(statement: str) -> _Native:
     return _Native(text, len(names), tuple(filter(None, names)))
 
 
+class _Known:
+    """A statement that was prepared; how its columns are read is looked up with its first rows."""
+
+    def __init__(self, name: bytes, columns: abc.Transformer) -> None:
+        self.name = name
+        self._columns = columns
+        self._is_new = True
+
+    def read(self, result: pq.abc.PGresult) -> list[_Row]:
+        """Return the rows of a result."""
+        self._columns.set_pgresult(result, set_loaders=self._is_new)
+        self._is_new = False
+        rows: list[_Row] = self._columns.load_rows(0, result.ntuples, tuple)
+        self._columns.set_pgresult(None, set_loaders=False)
+        return rows
+
+
 class _Prepared:
     """What one connection has prepared, and how it reads and writes values."""
 
@@ -100,8 +117,9 @@ class _Prepared:
         adapters.register_loader("timestamptz", TimestamptzLoader)
         # Else small and large numbers would be statements of their own.
         adapters.register_dumper(int, Int8Dumper)
+        self._adapters = adapters
         self._values = Transformer(adapters)
-        self._names: dict[tuple[bytes, tuple[int, ...] | None], bytes] = {}
+        self._known: dict[tuple[bytes, tuple[int, ...] | None], _Known] = {}
 
     def rows(
         self, pgconn: pq.abc.PGconn, native: _Native, values: Sequence[Any], *, commits: bool
@@ -112,18 +130,16 @@ class _Prepared:
         """
         said = self._values.dump_sequence(values, [PyFormat.AUTO] * native.places)
         types, formats = self._values.types, self._values.formats
-        name = self._names.get((native.text, types))
-        if name is None:
-            if len(self._names) >= _PREPARED_MOST:
+        known = self._known.get((native.text, types))
+        if known is None:
+            if len(self._known) >= _PREPARED_MOST:
                 _check(pgconn, pgconn.exec_(b"DEALLOCATE ALL"), pq.ExecStatus.COMMAND_OK)
-                self._names.clear()
-            name = f"tollgate_{len(self._names)}".encode()
-            _check(pgconn, pgconn.prepare(name, native.text, types), pq.ExecStatus.COMMAND_OK)
-            self._names[native.text, types] = name
+                self._known.clear()
+            known = _Known(f"tollgate_{len(self._known)}".encode(), Transformer(self._adapters))
+            _check(pgconn, pgconn.prepare(known.name, native.text, types), pq.ExecStatus.COMMAND_OK)
+            self._known[native.text, types] = known
         run = _run_and_commit if commits else _run
-        result = run(pgconn, name, said, formats)
-        self._values.set_pgresult(result)
-        return self._values.load_rows(0, result.ntuples, tuple)
+        return known.read(run(pgconn, known.name, said, formats))
 
 
 _Said = Sequence[Any]

@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from django.db import transaction
 
-from billing.jobs.answers import job_answer
+from billing.jobs.answers import admission_again, job_answer
 from billing.jobs.asking import JobRequest, digest_of
 from billing.jobs.contention import is_contended, note_contention
 from billing.jobs.credit import free_credit, hold_credit
@@ -35,6 +35,7 @@ from billing.jobs.rules import (
     money_of,
     windows,
 )
+from billing.jobs.steps import answer_of
 from billing.jobs.writing import write
 from billing.spend.margin import Standing
 from billing.spend.pending import Priced, price_pending
@@ -43,6 +44,7 @@ from plans import rating
 from plans.rating.money import ZERO, minus
 from usage.admission import Admitted, Deferred, Refused, Request, decide
 from usage.job_quantities import Cell, added, read, stored
+from usage.models import JobStep
 from usage.operations.api_keys import PresentedKey, note_use
 
 _OVER = ("succeeded", "failed", "cancelled", "expired")
@@ -145,9 +147,15 @@ def _read(
 
 
 def _known(account: Account, *, digest: str) -> Answer:
-    if account.known_digest != digest or account.known_answer is None:
+    admission = (
+        JobStep.objects.filter(job=account.known_id, key="admit")
+        .select_related("job__customer", "job__workspace", "job__job_class", "job__parent")
+        .first()
+    )
+    if account.known_digest != digest or admission is None:
         raise KeyReused("This Idempotency-Key was used for another job: use a key for each job.")
-    return Answer(account.known_answer["body"], is_new=False)
+    now = answer_of(admission.job)
+    return Answer(admission_again(now, admission.answer["body"]), is_new=False)
 
 
 def _admit_as_read(account: Account, asked: _Asked, *, now: datetime) -> Answer | None:

@@ -1,5 +1,6 @@
 """A job as the API answers it."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -62,3 +63,22 @@ def job_answer(
         "settled_at": moment(job.settled_at),
         "rated_at": moment(job.rated_at),
     }
+
+
+# What only the answer to its admission says of a job: the rest of it stays as it was, or was alike
+# in every new job.
+_OF_ADMISSION = ("held", "silent_at", "upgraded_to")
+_ALIKE: dict[str, Any] = {
+    "state": "admitted", "cause": "", "reason": "", "amount": None, "service_credit": "0",
+    "started_at": None, "ended_at": None, "settled_at": None, "rated_at": None,
+}  # fmt: skip
+
+
+def kept_of_admission(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what to keep of the answer to an admission, so that it can be given again."""
+    return {name: answer[name] for name in _OF_ADMISSION if name in answer}
+
+
+def admission_again(answer: Mapping[str, Any], kept: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the answer to an admission from that of the job as it is now, and what was kept."""
+    return {**answer, **_ALIKE, **kept}

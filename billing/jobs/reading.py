@@ -1,9 +1,14 @@
 """What admission looks at, read in one statement that locks the customer's row of spend.
 
+Each table that a statement names takes its time even where nothing of it is read. So what few jobs
+need, a parent, the first answer to a key or whether what was unpaid is on a statement by now, is
+asked for by those alone.
+
 Whoever waited for the lock sees the row as it was left, and all that must not be out of date stands
 on it: what is spent, held and pending, and how many jobs run.
 """
 
+from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -13,7 +18,8 @@ import msgspec
 from django.db import connection
 
 from billing.jobs.errors import NotSubscribed, UnknownJob, UnknownJobClass, UnknownSubject
-from billing.models import Spend
+from billing.models import Spend, Statement
+from plans.rating.money import ZERO
 from usage.comparable import LAST_OF_CUSTOMER
 from usage.operations.api_keys import PresentedKey
 from usage.prepared import first_row
@@ -32,8 +38,9 @@ class BudgetRow(NamedTuple):
 class Account(msgspec.Struct, frozen=True):
     """A customer as admission sees it: whose job it is, on which version, and how it stands.
 
-    ``last_job_id`` is the comparable job that ended last. ``mark`` is another one as soon as the
-    row of spend was written. ``api_key_id`` is that of the key that asks.
+    ``known_id`` is the job that was admitted under the same key. ``last_job_id`` is the comparable
+    job that ended last. ``mark`` is another one as soon as the row of spend was written.
+    ``api_key_id`` is that of the key that asks.
     """
 
     customer_id: int
@@ -63,8 +70,8 @@ class Account(msgspec.Struct, frozen=True):
     rated_at: datetime | None
     unpaid: Decimal
     budgets: tuple[BudgetRow, ...]
+    known_id: int | None
     known_digest: str | None
-    known_answer: dict[str, Any] | None
     parent_id: int | None
     parent_state: str | None
     last_job_id: int | None
@@ -84,19 +91,13 @@ SELECT c.id, c.key, c.currency, c.time_zone, o.workspace_id, coalesce(w.key, '')
     k.silence_seconds, u.version_id, s.spent, s.by_workspace, s.usage, s.period_start,
     s.period_end, s.held, s.held_by_workspace, s.pending, s.running, s.running_by_class,
     s.hour_start, s.hour_jobs, s.day_start, s.day_jobs, s.day_spent_before, s.rated_at,
-    CASE WHEN s.unpaid > 0 AND NOT EXISTS (
-        SELECT FROM billing_statement f WHERE f.customer_id = c.id AND f.status = 'finalised'
-        AND f.period_end > s.unpaid_at) THEN s.unpaid ELSE 0 END,
-    coalesce((SELECT jsonb_agg(jsonb_build_array(coalesce(bw.key, ''), b.amount::text, b.stops,
-                                                 b.throttle_percent, b.throttle_to) ORDER BY b.id)
-              FROM plans_budget b LEFT JOIN plans_workspace bw ON bw.id = b.workspace_id
-              WHERE b.customer_id = c.id
-                AND (b.workspace_id IS NULL OR b.workspace_id = o.workspace_id)), '[]'),
-    j.request_digest,
-    CASE WHEN j.id IS NOT NULL THEN
-        (SELECT t.answer FROM usage_jobstep t WHERE t.job_id = j.id AND t.key = 'admit') END,
-    CASE WHEN p.customer_id = c.id THEN p.id END, p.state, ({_LAST_JOB}), {_AT}, s.xmin::text,
-    a.id, a.last_used_at
+    s.unpaid, ARRAY(
+        SELECT jsonb_build_array(b.id, CASE WHEN b.workspace_id IS NULL THEN '' ELSE w.key END,
+            b.amount::text, b.stops, b.throttle_percent, b.throttle_to)::text
+        FROM plans_budget b WHERE b.customer_id = c.id
+            AND (b.workspace_id IS NULL OR b.workspace_id = o.workspace_id)),
+    j.id, j.request_digest, {{parent_columns}}, ({_LAST_JOB}), {_AT}, s.xmin::text, a.id,
+    a.last_used_at, s.unpaid_at
 FROM plans_subject o
 JOIN plans_customer c ON c.id = o.customer_id
 JOIN billing_spend s ON s.customer_id = c.id
@@ -106,7 +107,7 @@ LEFT JOIN LATERAL (
     SELECT j.id, j.key, j.request_digest FROM usage_job j
     WHERE j.customer_id = c.id AND j.key >= %(key)s
     ORDER BY j.key LIMIT 1) j ON j.key = %(key)s
-LEFT JOIN usage_job p ON p.public_id = %(parent)s
+{{parent}}
 LEFT JOIN usage_apikey a ON a.digest = %(digest)s AND a.revoked_at IS NULL
     AND %(scope)s = ANY (a.scopes)
 LEFT JOIN LATERAL (
@@ -122,7 +123,12 @@ LEFT JOIN LATERAL (
     LIMIT 1) u ON true
 WHERE o.key = %(subject)s
 """  # noqa: S608
-_LOCKED = _READ + "FOR NO KEY UPDATE OF s"
+_ALONE = _READ.format(parent_columns="NULL::bigint, NULL::text", parent="")
+_OF_PARENT = _READ.format(
+    parent_columns="CASE WHEN p.customer_id = c.id THEN p.id END, p.state",
+    parent="LEFT JOIN usage_job p ON p.public_id = %(parent)s",
+)
+_LOCK = "FOR NO KEY UPDATE OF s"
 _MAKE = """
 SELECT o.customer_id FROM plans_subject o WHERE o.key = %s
 """
@@ -189,7 +195,8 @@ def find_account(
 
 
 def _row(values: dict[str, Any], *, lock: bool) -> tuple[Any, ...] | None:
-    return first_row(_LOCKED if lock else _READ, values)
+    read = _ALONE if values["parent"] is None else _OF_PARENT
+    return first_row(read + _LOCK if lock else read, values)
 
 
 def _make_spend(subject: str) -> None:
@@ -203,15 +210,26 @@ def _make_spend(subject: str) -> None:
 
 
 _JSON = (10, 15, 16, 18, 20, 22)  # The columns of counts, amounts and quantities.
+_UNPAID, _BUDGETS = 25, 26
 
 
 def _account(row: tuple[Any, ...]) -> Account:
-    values = list(row)
+    *values, unpaid_at = row
     for place in _JSON:
         values[place] = msgspec.json.decode(values[place])
-    values[26] = tuple(
-        BudgetRow(workspace, Decimal(amount), stops, percent, most)
-        for workspace, amount, stops, percent, most in msgspec.json.decode(values[26])
-    )
-    values[28] = None if values[28] is None else msgspec.json.decode(values[28])
+    values[_BUDGETS] = tuple(_budgets(values[_BUDGETS])) if values[_BUDGETS] else ()
+    if values[_UNPAID] and _is_on_statement(values[0], unpaid_at):
+        values[_UNPAID] = ZERO
     return Account(*values)
+
+
+def _budgets(texts: list[str]) -> Iterator[BudgetRow]:
+    """Yield budgets, the oldest first."""
+    for _, workspace, amount, *more in sorted(map(msgspec.json.decode, texts)):
+        yield BudgetRow(workspace, Decimal(amount), *more)
+
+
+def _is_on_statement(customer_id: int, unpaid_at: datetime | None) -> bool:
+    """Tell whether what jobs cost above their holds is on a finalised statement by now."""
+    finalised = Statement.objects.filter(customer=customer_id, status=Statement.Status.FINALISED)
+    return unpaid_at is not None and finalised.filter(period_end__gt=unpaid_at).exists()

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from billing.jobs.answers import kept_of_admission
 from billing.jobs.new_job import NewJob
 from billing.jobs.reading import Account
 from billing.jobs.rules import Windows, load_of, spent_before_today
@@ -71,7 +72,7 @@ def write(
         account.customer_id,
         account.mark if as_read else None,
         *_columns(job),
-        _json({"body": body}),
+        _json({"body": kept_of_admission(body)}),
     ]
     return (last_row if ends else first_row)(_WRITE, values) is not None
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Context, Decimal
 from fractions import Fraction
+from functools import reduce
 from typing import ClassVar, Final
 
 ZERO: Final = Decimal(0)
@@ -127,10 +128,7 @@ def per_units(quantity: Decimal, unit_amount: Decimal, unit_size: Decimal) -> De
 
 def total(amounts: Iterable[Decimal]) -> Decimal:
     """Add up exactly, without the caller's decimal context; nothing adds up to zero."""
-    result = ZERO
-    for amount in amounts:
-        result = plus(result, amount)
-    return result
+    return reduce(plus, amounts, ZERO)
 
 
 class BadSplit(RatingError):

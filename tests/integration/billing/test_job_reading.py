@@ -85,12 +85,15 @@ def test_a_key_of_a_job_is_found_by_itself_whatever_the_customer_has(service, ac
         return execute(sql, params, many, context)
 
     with connection.execute_wrapper(note):
-        service.admit()
-    plan = _generic_plan(next(sql for sql in asked if "plans_subject" in sql))
+        job = service.admit()
+        service.admit(parent=job)
+    alone, *_, of_parent = (_generic_plan(sql) for sql in asked if "JOIN billing_spend s" in sql)
 
-    assert "one_job_per_key" in plan
-    assert "usage_job_public_id_key" in plan
-    assert "job_of_customer" not in plan
+    for plan in (alone, of_parent):
+        assert "one_job_per_key" in plan
+        assert "job_of_customer" not in plan
+    assert "usage_job_public_id_key" in of_parent
+    assert "usage_job_public_id_key" not in alone
 
 
 def _many_jobs() -> None:

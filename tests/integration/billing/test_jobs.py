@@ -385,3 +385,22 @@ def test_where_others_have_just_written_the_lock_is_taken_at_once_for_a_second(
     ]
     assert spend_of(acme).running == 3
     assert list(verify_spend(now=timezone.now())) == []
+
+
+def test_the_answer_to_an_admission_is_given_again_whatever_became_of_the_job(service, acme):
+    said = {"subject": "lab", "input_size": "2.5", "dimensions": {"a": "b"}}
+    parent = service.admit("lab")
+    status, first = service.ask(key="once", parent=parent, **said)
+    assert status == 201
+    for path in ("attempts", "heartbeat"):
+        assert service.post(f"jobs/{first['id']}/{path}")[0] == 200
+    assert service.ask(key="once", parent=parent, **said) == (200, first)
+    assert service.post(f"jobs/{first['id']}/complete")[0] == 200
+    rate(acme)
+    status, now = service.get(f"jobs/{first['id']}")
+    assert (now["state"], now["held"]) == ("succeeded", "0")
+
+    assert service.ask(key="once", parent=parent, **said) == (200, first)
+    # As they were kept before: whole.
+    JobStep.objects.filter(key="admit").update(answer={"body": {**first, "held": "4"}})
+    assert service.ask(key="once", parent=parent, **said) == (200, {**first, "held": "4"})
