@@ -6,6 +6,7 @@ Over HTTP, on the server of a deployment, beside single rows that as many client
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from statistics import median
 from typing import Any, NamedTuple
@@ -30,11 +31,10 @@ ROUNDS = 5
 SECONDS = 4.0
 JOB_CLASS = "class-0"
 PATH = "/api/v1/jobs"
-# Short requests that compute more than they wait: threads of one process would only take turns.
-WORKERS, THREADS = 2, 1
-# Each client has several kept connections and takes them in turn, as a proxy does: a worker that
-# happened to be given most of them would else have most of the work.
-LINES = 4
+# Short requests that compute more than they wait: threads of one process would only take turns. A
+# client has a kept connection to each process and takes them in turn, as a proxy does: where one
+# address leads to both, chance gives one of them most of the connections, and so most of the work.
+PROCESSES, THREADS = 2, 1
 
 
 class Turn(NamedTuple):
@@ -60,8 +60,12 @@ def measure(size: Size) -> None:
     inserts: list[float] = []
     many: list[Turn] = []
     hot: list[Turn] = []
-    with running_server(workers=WORKERS, threads=THREADS) as port:
-        admit = _Admissions(port, secret)
+    with ExitStack() as servers:
+        ports = [
+            servers.enter_context(running_server(workers=1, threads=THREADS))
+            for _ in range(PROCESSES)
+        ]
+        admit = _Admissions(ports, secret)
         _run(admit.client(customers), seconds=seconds / 4)
         for _ in range(rounds):
             settle()
@@ -85,7 +89,7 @@ def _print(
                 turn.rate / insert for turn, insert in zip(turns, inserts, strict=True)
             ),
             f"{spread([turn.rate for turn in turns])} jobs admitted a second of {whose} by "
-            f"{CLIENTS} clients, {WORKERS} workers of {THREADS} thread",
+            f"{CLIENTS} clients, {PROCESSES} web processes of {THREADS} thread",
             f"{spread([turn.cpu_ms for turn in turns], digits=2)} ms of the web server's CPU for "
             "each",
             inserted,
@@ -101,20 +105,21 @@ def _print(
 class _Admissions:
     """Clients that ask for jobs; no two keys are the same."""
 
-    def __init__(self, port: int, secret: str) -> None:
-        self._port = port
+    def __init__(self, ports: Sequence[int], secret: str) -> None:
+        self._ports = ports
         self._headers = {"Authorization": f"Bearer {secret}"}
 
     def client(self, customers: int) -> Callable[[int, float], list[float]]:
         """Return what one client does: admit jobs of so many customers until an instant."""
 
         def work(number: int, until: float) -> list[float]:
-            lines = [Line(self._port, path=PATH, headers=self._headers) for _ in range(LINES)]
+            lines = [Line(port, path=PATH, headers=self._headers) for port in self._ports]
             times: list[float] = []
             mark = f"{time.time_ns()}.{number}"
             while (started := time.perf_counter()) < until:
                 whose = (len(times) * CLIENTS + number) * 7919 % customers
-                self._admit(lines[len(times) % LINES], whose, key=f"{mark}.{len(times)}")
+                line = lines[(len(times) + number) % len(lines)]
+                self._admit(line, whose, key=f"{mark}.{len(times)}")
                 times.append(1000 * (time.perf_counter() - started))
             for line in lines:
                 line.close()

@@ -21,7 +21,7 @@ from django.db import connection
 
 from billing.estimating import COMPARABLE_LEAST, estimate
 from billing.models import Spend
-from billing.spend.margin import Used, amounts_at_margin, money
+from billing.spend.margin import MarginPricer, Used
 from billing.spend.rating import read_spend
 from billing.spend.standing import standing_of
 from plans.models import Customer, JobClass, MatrixRate, Price
@@ -30,6 +30,7 @@ from plans.operations.meters import define_meter
 from plans.operations.publishing import publish_version
 from plans.operations.subscriptions import subscribe_many
 from plans.operations.versions import add_prices, create_plan, start_version
+from plans.rating.money import total
 from plans.terms import PriceRows
 
 FILE = "genai_jobs.csv"
@@ -142,7 +143,8 @@ def _compare(
         return
     standing = standing_of(customer=customer, at=job.asked_at, spend=spend)
     used = Used(METER, (job.kind,), job.seconds)
-    actual = money(amounts_at_margin(standing, quantities=[used]))
+    added = MarginPricer(standing, meters={used.meter}).amounts([used])
+    actual = total(each.exact for each in added if not each.credit)
     side = "below" if actual < found.low else "above" if actual > found.high else "inside"
     done.found[side] += 1
     done.widths.append((found.high - found.low) / found.expected)

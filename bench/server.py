@@ -111,6 +111,8 @@ def running_server(*, workers: int = WORKERS, threads: int = THREADS) -> Iterato
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
     """End the server: kindly first; one that is told while it starts a worker may not notice."""
+    if process.poll() is not None:
+        return
     all_of_it = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
     process.terminate()
     try:

@@ -14,6 +14,7 @@ from usage.prepared import all_rows, first_row
 
 NEWEST = 100
 KEPT_FOR_S = 5.0
+_NO_TIME, _KEPT_FOR = timedelta(0), timedelta(seconds=KEPT_FOR_S)
 
 
 _Row = tuple[Any, ...]
@@ -116,7 +117,7 @@ def newest_of_class(*, job_class_id: int, at: datetime) -> ComparableJobs:
     if (
         kept is None
         or now_s - kept.read_at_s > KEPT_FOR_S
-        or not timedelta(0) <= at - kept.at <= timedelta(seconds=KEPT_FOR_S)
+        or not _NO_TIME <= at - kept.at <= _KEPT_FOR
     ):
         asked = {"job_class": job_class_id, "at": at, "limit": NEWEST}
         rows = all_rows(_OF_CLASS, asked)

@@ -164,7 +164,7 @@ def _admit_as_read(account: Account, asked: _Asked, *, now: datetime) -> Answer 
     None, too, where more than the row of spend decides, or where the job is not admitted.
     """
     weighed = _weigh(account, asked, standing=asked.likely.standing, now=now)
-    alone = not weighed.credit and not prices_selling(weighed.standing, weighed.by_price)
+    alone = not weighed.credit and not prices_selling(weighed.standing, weighed.of_bounded)
     if not alone or not isinstance(weighed.decision, Admitted):
         return None
     job, body = _admitted(account, asked, weighed, now=now)
@@ -192,7 +192,7 @@ def _decide(account: Account, asked: _Asked, *, now: datetime, dry_run: bool) ->
         weighed = _weigh(account, asked, standing=standing_anew(account, at=now), now=now)
     if not isinstance(weighed.decision, Admitted):
         raise NotAdmitted(weighed.decision, now=now)
-    buy_packs(account, weighed.standing, by_price=weighed.by_price, now=now)
+    buy_packs(account, weighed.standing, by_price=weighed.of_bounded, now=now)
     job, body = _admitted(account, asked, weighed, now=now)
     if moved_to:
         body["upgraded_to"] = moved_to
@@ -245,7 +245,8 @@ class _Weighed(NamedTuple):
     hours: Windows
     terms: rating.Terms
     credit: Mapping[str, Decimal]
-    by_price: Mapping[str, Decimal]
+    of_bounded: Mapping[str, Decimal]
+    """What the job would use of each price beyond whose allowance not everything is rated."""
 
 
 def _weigh(account: Account, asked: _Asked, *, standing: Standing, now: datetime) -> _Weighed:
@@ -254,7 +255,7 @@ def _weigh(account: Account, asked: _Asked, *, standing: Standing, now: datetime
     hours = windows(now, zone=account.zone)
     terms = version_terms(account.version_id).terms
     credit = _credit_needed(account, priced, standing=standing)
-    of_price = by_price(quantities, standing.prices)
+    of_bounded = by_price(quantities, standing.bounded)
     decision = decide(
         request=Request(
             job_class=request.job_class,
@@ -262,7 +263,7 @@ def _weigh(account: Account, asked: _Asked, *, standing: Standing, now: datetime
             features=request.features,
             amount=max(ZERO, minus(priced.amount, account.held)),
             credit=credit,
-            quantities=of_price,
+            quantities=of_bounded,
         ),
         limits=limits_of(account, terms, standing, at=now),
         load=load_of(account, hours),
@@ -274,7 +275,9 @@ def _weigh(account: Account, asked: _Asked, *, standing: Standing, now: datetime
             credit=free_credit(account.customer_id, credit, request.job_class, now=now),
         ),
     )
-    return _Weighed(decision, standing, priced, quantities, pending, hours, terms, credit, of_price)
+    return _Weighed(
+        decision, standing, priced, quantities, pending, hours, terms, credit, of_bounded
+    )
 
 
 def _priced(

@@ -45,7 +45,7 @@ def prices_selling(standing: Standing, by_price: Mapping[str, Decimal]) -> list[
     """Return the prices that a job's quantities read and that sell packs beyond their allowance."""
     return [
         price
-        for price in standing.prices
+        for price in standing.bounded
         if price.overage.policy == "packs" and by_price.get(price.key)
     ]
 

@@ -1,6 +1,6 @@
 """A customer's account and terms as the values that admission decides on."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -121,7 +121,7 @@ def budgets_of(account: Account, at: datetime) -> Iterator[BudgetState]:
 def _allowances(account: Account, standing: Standing) -> Iterator[Allowance]:
     capped = [
         price
-        for price in standing.prices
+        for price in standing.bounded
         if price.overage.policy in ("refuse", "upgrade") and price.meter
     ]
     if not capped:
@@ -152,7 +152,9 @@ def _used(standing: Standing, meter: str) -> Decimal:
     )
 
 
-def by_price(quantities: Quantities, prices: Iterable[rating.Price]) -> dict[str, Decimal]:
+def by_price(quantities: Quantities, prices: Collection[rating.Price]) -> dict[str, Decimal]:
     """Return what a job would use of each price that reads one of its meters, by price key."""
+    if not prices:
+        return {}
     asked = by_meter(quantities)
     return {price.key: asked[price.meter] for price in prices if price.meter in asked}

@@ -12,7 +12,7 @@ from fractions import Fraction
 from functools import reduce
 from typing import Any, NamedTuple
 
-from billing.spend.pieces import Piece, along
+from billing.spend.pieces import Piece, along, at
 from billing.statements.build import PricedBy, segment_share, standing_prices
 from billing.statements.values import MeterUsage, Segment
 from plans import rating
@@ -51,7 +51,8 @@ class Standing:
 
     ``highest`` are the keys of meters that keep their highest value; all others add up. With
     ``rates_beyond`` usage beyond an allowance is priced even where the plan admits none. ``prices``
-    are those that hold in the segments, agreed ones in their place. What the usage so far costs is
+    are those that hold in the segments, agreed ones in their place, and ``bounded`` those of them
+    beyond whose allowance not everything is rated. What the usage so far costs is
     rated once a meter, and ``rated`` remembers it; ``estimates`` holds what `remember` keeps of the
     last estimates that were made on it.
     """
@@ -63,6 +64,7 @@ class Standing:
     highest: frozenset[str] = frozenset()
     rates_beyond: bool = False
     prices: tuple[rating.Price, ...] = field(init=False, compare=False, repr=False)
+    bounded: tuple[rating.Price, ...] = field(init=False, compare=False, repr=False)
     rated: "dict[tuple[str, bool, bool], tuple[_Base, ...]]" = field(
         default_factory=dict, compare=False, repr=False
     )
@@ -71,7 +73,10 @@ class Standing:
     def __post_init__(self) -> None:
         """Look up the prices once: each job asks for them several times."""
         found = (standing_prices(segment, by=self.by) for segment in self.segments)
-        object.__setattr__(self, "prices", tuple(price for prices in found for price in prices))
+        prices = tuple(price for prices in found for price in prices)
+        bounded = tuple(price for price in prices if price.overage.policy != "rate")
+        object.__setattr__(self, "prices", prices)
+        object.__setattr__(self, "bounded", bounded)
 
     def remember(self, asked: Any, estimated: Any) -> None:
         """Keep what was estimated for those that ask for the same, as most of a batch do."""
@@ -118,6 +123,13 @@ class JobAmounts(NamedTuple):
 
     by_unit: Mapping[str, list[Decimal]]
     refusals: tuple[rating.RatingError, ...]
+
+
+def _by_cell(used: Iterable[Used]) -> dict[tuple[str, ...], Decimal]:
+    cells: dict[tuple[str, ...], Decimal] = {}
+    for _, cell, quantity in used:
+        cells[cell] = plus(cells[cell], quantity) if cell in cells else quantity
+    return cells
 
 
 class MarginPricer:
@@ -232,17 +244,17 @@ class MarginPricer:
         """
         if base.keeps_highest or self._late_credits:
             return None
-        cells: dict[tuple[str, ...], Decimal] = {}
-        for each in more:
-            cell = each.dimensions if base.tells_apart else ()
-            cells[cell] = plus(cells.get(cell, ZERO), each.quantity)
+        if base.tells_apart:
+            cells = _by_cell(more)
+        else:
+            cells = {(): total(each.quantity for each in more)} if more else {}
         on_lines: dict[str, Decimal] = {}
         for cell, quantity in cells.items():
             pieces = self._pieces(base, cell, most=quantity) if quantity > 0 else None
             if pieces is None:
                 return None
-            key = self._line_key(base, cell)
-            on_lines[key] = plus(on_lines.get(key, ZERO), along(pieces, [quantity])[0])
+            key, amount = self._line_key(base, cell), at(pieces, quantity)
+            on_lines[key] = plus(on_lines[key], amount) if key in on_lines else amount
         rounded = total(self._rounded_more(base, key, each) for key, each in on_lines.items())
         return total(on_lines.values()), rounded
 
@@ -346,38 +358,6 @@ class MarginPricer:
             shares[self._workspace] = plus(shares.get(self._workspace, ZERO), each.quantity)
         transactions = (*base.transactions, *(each.quantity for each in more))
         return base._replace(cells=cells, shares=shares, transactions=transactions)
-
-
-def amounts_at_margin(
-    standing: Standing,
-    *,
-    quantities: Sequence[Used],
-    pending: Sequence[Used] = (),
-    workspace: str = "",
-) -> tuple[MarginAmount, ...]:
-    """Return what a job's quantities add, price by price, on top of the usage so far.
-
-    ``pending`` is usage that the reading does not hold yet: jobs that are settled and not rated,
-    or that run. Raises RatingError.
-    """
-    meters = {each.meter for each in (*quantities, *pending)}
-    pricer = MarginPricer(standing, meters=meters, workspace=workspace)
-    if not pending:
-        return pricer.amounts(quantities)
-    before = pricer.amounts(pending)
-    with_all = pricer.amounts((*pending, *quantities))
-    return tuple(
-        amount._replace(
-            exact=minus(amount.exact, already.exact),
-            rounded=minus(amount.rounded, already.rounded),
-        )
-        for amount, already in zip(with_all, before, strict=True)
-    )
-
-
-def money(amounts: Iterable[MarginAmount]) -> Decimal:
-    """Return the exact money of amounts at the margin; credits are left out."""
-    return total(amount.exact for amount in amounts if not amount.credit)
 
 
 def _sums(lines: Iterable[rating.RatedLine]) -> tuple[Decimal, Decimal]:

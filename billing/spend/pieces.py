@@ -23,6 +23,13 @@ class Piece(NamedTuple):
         return plus(self.shift, times(self.slope, quantity))
 
 
+def at(pieces: Sequence[Piece], quantity: Decimal) -> Decimal:
+    """Return what a quantity costs: the pieces reach as far."""
+    if len(pieces) == 1:
+        return times(pieces[0].slope, quantity)
+    return pieces[bisect_left([piece.end for piece in pieces], quantity)].at(quantity)
+
+
 def along(pieces: Sequence[Piece], column: Iterable[Decimal]) -> list[Decimal]:
     """Return what each quantity costs: the pieces reach as far as the highest."""
     if len(pieces) == 1:

@@ -1,6 +1,6 @@
 """What usage adds to a period: tiers, allowances and bounds as they stand, exactly."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal as D
 
@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.spend.margin import MarginPricer, Standing, Used, amounts_at_margin, money
+from billing.spend.margin import MarginAmount, MarginPricer, Standing, Used
 from billing.statements.build import PricedBy, segment_share
 from billing.statements.values import MeterUsage, Segment
 from plans import rating
-from plans.rating.money import total
+from plans.rating.money import minus, total
 
 NOVEMBER = datetime(2026, 11, 1, tzinfo=UTC)
 DECEMBER = datetime(2026, 12, 1, tzinfo=UTC)
@@ -61,6 +61,37 @@ def _cell(meter: str) -> tuple[str, ...]:
 
 def used(meter: str, quantity: str, *dimensions: str) -> Used:
     return Used(meter, dimensions, D(quantity))
+
+
+def amounts_at_margin(
+    standing: Standing,
+    *,
+    quantities: Sequence[Used],
+    pending: Sequence[Used] = (),
+) -> tuple[MarginAmount, ...]:
+    """Return what a job's quantities add, price by price, on top of the usage so far.
+
+    ``pending`` is usage that the reading does not hold yet: jobs that are settled and not rated,
+    or that run. Raises RatingError.
+    """
+    meters = {each.meter for each in (*quantities, *pending)}
+    pricer = MarginPricer(standing, meters=meters)
+    if not pending:
+        return pricer.amounts(quantities)
+    before = pricer.amounts(pending)
+    with_all = pricer.amounts((*pending, *quantities))
+    return tuple(
+        amount._replace(
+            exact=minus(amount.exact, already.exact),
+            rounded=minus(amount.rounded, already.rounded),
+        )
+        for amount, already in zip(with_all, before, strict=True)
+    )
+
+
+def money(amounts: Iterable[MarginAmount]) -> D:
+    """Return the exact money of amounts at the margin; credits are left out."""
+    return total(amount.exact for amount in amounts if not amount.credit)
 
 
 def test_a_job_across_a_tier_pays_each_part_at_its_own_rate() -> None:
