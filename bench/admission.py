@@ -1,6 +1,6 @@
 """`admission_vs_insert`, `admission_hot_vs_insert` and `admission_p99_ms`: jobs that ask to start.
 
-Over HTTP, on the server of a deployment, beside single rows that as many clients insert and commit.
+Over HTTP, on the server of a deployment, beside the inserts that holds of credit are set beside.
 """
 
 import threading
@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 import psutil
-from django.db import connection
 
-from bench.database import direct_connection, settle
+from bench.clients import insert, make_table, rate
+from bench.database import settle
 from bench.estimates import finish_jobs
 from bench.figures import print_figure, spread
 from bench.server import CLIENTS, Line, RequestRefused, running_server
@@ -55,8 +55,7 @@ def measure(size: Size) -> None:
     ids = Customer.objects.order_by("key").values_list("pk", flat=True)
     rate_spend(customer_ids=list(ids[:customers]), now=datetime.now(tz=UTC))
     _, secret = issue_key(name="bench", scopes=["jobs"], now=now)
-    with connection.cursor() as cursor:
-        cursor.execute("CREATE TABLE bench_row (id bigserial PRIMARY KEY, job bigint, key text)")
+    make_table()
     inserts: list[float] = []
     many: list[Turn] = []
     hot: list[Turn] = []
@@ -66,10 +65,11 @@ def measure(size: Size) -> None:
             for _ in range(PROCESSES)
         ]
         admit = _Admissions(ports, secret)
-        _run(admit.client(customers), seconds=seconds / 4)
+        # So long that each process has met each customer.
+        _run(admit.client(customers), seconds=2 * seconds)
         for _ in range(rounds):
             settle()
-            inserts.append(_run(_inserts, seconds=seconds).rate)
+            inserts.append(rate(insert, range(customers), seconds=seconds))
             many.append(_run(admit.client(customers), seconds=seconds))
             hot.append(_run(admit.client(1), seconds=seconds))
     _print(inserts, many, hot, customers=customers)
@@ -137,19 +137,6 @@ class _Admissions:
         status, said = web.post(msgspec.json.encode(asked), **{"Idempotency-Key": key})
         if status != 201:
             raise RequestRefused(f"POST {PATH}: {status} {said[:500]!r}")
-
-
-def _inserts(number: int, until: float) -> list[float]:
-    """Insert and commit single rows until an instant."""
-    times: list[float] = []
-    with direct_connection(autocommit=True) as direct:
-        while (started := time.perf_counter()) < until:
-            direct.execute(
-                "INSERT INTO bench_row (job, key) VALUES (%s, %s)",
-                [number, f"{number}.{len(times)}"],
-            )
-            times.append(1000 * (time.perf_counter() - started))
-    return times
 
 
 def _run(work: Callable[[int, float], list[float]], *, seconds: float) -> Turn:

@@ -1,19 +1,17 @@
 """`hold_settle_vs_insert`, and how long a balance takes over a million entries."""
 
-import multiprocessing
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from statistics import median
-from typing import Any
 
 from django.db import connection
 
+from bench.clients import insert, make_table, rate
 from bench.figures import print_figure, spread
+from bench.server import CLIENTS
 from bench.sizes import Size
 
-CLIENTS = 8
 POOLS = 1_000
 ROUNDS = 3
 SECONDS = 4.0
@@ -24,11 +22,11 @@ def measure(size: Size) -> None:
     """Print the figures of credit; the working database is fresh."""
     pools = _make_pools(min(POOLS, size.customers))
     seconds = SECONDS if size.customers >= POOLS else 0.5
-    _make_table()
+    make_table()
     inserts, pairs = [], []
     for _ in range(ROUNDS if size.customers >= POOLS else 1):
-        inserts.append(_rate(_insert, pools, seconds=seconds))
-        pairs.append(_rate(_hold_and_settle, pools, seconds=seconds))
+        inserts.append(rate(insert, pools, seconds=seconds))
+        pairs.append(rate(_hold_and_settle, pools, seconds=seconds))
     print_figure(
         "hold_settle_vs_insert",
         median(pairs) / median(inserts),
@@ -55,61 +53,6 @@ def _make_pools(count: int) -> list[int]:
             )  # fmt: skip
         found.append(pool.pk)
     return found
-
-
-def _make_table() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("CREATE TABLE bench_row (id bigserial PRIMARY KEY, pool bigint, key text)")
-
-
-def _rate(work: Callable[..., int], pools: list[int], *, seconds: float) -> float:
-    """Return how much all clients did in a second, each a process of its own."""
-    connection.close()
-    context = multiprocessing.get_context("fork")
-    ready = context.Barrier(CLIENTS + 1)
-    done: Any = context.Queue()
-    clients = [
-        context.Process(
-            target=_client,
-            args=(work, number, pools),
-            kwargs={"seconds": seconds, "ready": ready, "done": done},
-        )
-        for number in range(CLIENTS)
-    ]
-    for client in clients:
-        client.start()
-    ready.wait()
-    rates: list[float] = [done.get() for _ in clients]
-    for client in clients:
-        client.join()
-    return sum(rates)
-
-
-def _client(
-    work: Callable[..., int],
-    number: int,
-    pools: list[int],
-    *,
-    seconds: float,
-    ready: Any,
-    done: Any,
-) -> None:
-    connection.ensure_connection()
-    mark = f"{time.time_ns()}.{number}"
-    ready.wait()
-    started = time.perf_counter()
-    count = 0
-    while time.perf_counter() - started < seconds:
-        pool = pools[(count * CLIENTS + number) * 7919 % len(pools)]
-        count += work(pool, f"{mark}.{count}")
-    done.put(count / (time.perf_counter() - started))
-    connection.close()
-
-
-def _insert(pool: int, key: str) -> int:
-    with connection.cursor() as cursor:
-        cursor.execute("INSERT INTO bench_row (pool, key) VALUES (%s, %s)", [pool, key])
-    return 1
 
 
 def _hold_and_settle(pool: int, key: str) -> int:

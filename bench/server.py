@@ -22,6 +22,7 @@ CLIENTS = 8
 _READY_WITHIN_S = 60
 # The proxy in front of a deployment ends TLS.
 _FORWARDED = {"X-Forwarded-Proto": "https"}
+_LENGTH = b"content-length:"
 
 
 class RequestRefused(Exception):
@@ -57,24 +58,24 @@ class Line:
             **_FORWARDED,
         }
         lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in said.items())]
-        self._head = "\r\n".join(lines)
+        self._head = "\r\n".join(lines).encode()
 
     def post(self, body: bytes, **headers: str) -> tuple[int, bytes]:
         """Post a body with headers of its own; return status and body of the answer.
 
         Raises OSError where the server ends the connection.
         """
-        own = {"Content-Length": str(len(body)), **headers}
-        said = "".join(f"\r\n{name}: {value}" for name, value in own.items())
-        self._socket.sendall(f"{self._head}{said}\r\n\r\n".encode() + body)
-        answer = bytearray()
+        said = "".join([f"\r\n{name}: {value}" for name, value in headers.items()]).encode()
+        length = b"\r\nContent-Length: %d\r\n\r\n" % len(body)
+        self._socket.sendall(b"".join((self._head, said, length, body)))
+        answer = self._more()
         while (end := answer.find(b"\r\n\r\n")) < 0:
             answer += self._more()
-        head = bytes(answer[:end]).lower()
-        length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
-        while len(answer) < end + 4 + length:
+        head = answer[:end].lower()
+        wanted = int(head[head.index(_LENGTH) + len(_LENGTH) :].partition(b"\r\n")[0])
+        while len(answer) < end + 4 + wanted:
             answer += self._more()
-        return int(head.split(None, 2)[1]), bytes(answer[end + 4 :])
+        return int(head[9:12]), answer[end + 4 :]
 
     def close(self) -> None:
         """End the connection."""

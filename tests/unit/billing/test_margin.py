@@ -68,6 +68,7 @@ def amounts_at_margin(
     *,
     quantities: Sequence[Used],
     pending: Sequence[Used] = (),
+    workspace: str = "",
 ) -> tuple[MarginAmount, ...]:
     """Return what a job's quantities add, price by price, on top of the usage so far.
 
@@ -75,7 +76,7 @@ def amounts_at_margin(
     or that run. Raises RatingError.
     """
     meters = {each.meter for each in (*quantities, *pending)}
-    pricer = MarginPricer(standing, meters=meters)
+    pricer = MarginPricer(standing, meters=meters, workspace=workspace)
     if not pending:
         return pricer.amounts(quantities)
     before = pricer.amounts(pending)
