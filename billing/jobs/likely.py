@@ -21,7 +21,7 @@ from usage.job_quantities import Cell, added, by_meter
 
 
 class Likely(NamedTuple):
-    """What the job is expected to cost and to use."""
+    """What the job is expected to cost and to use, as one that was alike may have found it."""
 
     estimate: Estimate
     quantities: dict[Cell, Decimal]

@@ -9,6 +9,7 @@ import pytest
 from django.core.handlers.wsgi import WSGIHandler
 from django.db import connection
 from django.test import RequestFactory
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 import billing.api.jobs
@@ -212,6 +213,17 @@ def test_a_query_is_answered_by_django(server):
 
 def test_pages_are_answered_by_django(server):
     assert passed_on(server, "GET", "/portal/").status == 302
+
+
+@pytest.mark.parametrize("path", [JOBS, "/api/v1/events"])
+def test_a_key_that_is_refused_is_looked_up_no_more_often_than_by_django(server, path):
+    def queries(*, alone: bool) -> int:
+        with CaptureQueriesContext(connection) as asked:
+            answer = server.ask("POST", path, {}, alone=alone, Authorization="Bearer none")
+        assert answer.status == 401
+        return len(asked)
+
+    assert queries(alone=False) == queries(alone=True) == 2
 
 
 def test_a_refusal_is_decided_once(server, monkeypatch):

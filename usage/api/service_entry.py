@@ -53,6 +53,7 @@ class ServiceEntry:
             asked[REFUSAL] = error
             return None
         if answer is None:
+            asked[REFUSAL] = None
             return None
         connections[DEFAULT_DB_ALIAS].close_if_unusable_or_obsolete()
         length = str(len(answer.content))

@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 
 from usage.api.auth import ApiKeyAuthentication
 
-# Where `at_once` has failed before Django was asked, it finds the error under this name.
+# Where `at_once` was tried before Django is asked, META has its error, or None, under this name.
 REFUSAL = "tollgate.refusal"
 _METHODS = ("GET", "POST")
 _ACCEPTED = ("*/*", "application/json")
@@ -71,9 +71,10 @@ class ServiceView(APIView):
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Answer at once if that was not tried yet; leave the rest to DRF."""
+        is_tried = REFUSAL in request.META
         error: Exception | None = request.META.pop(REFUSAL, None)
         answer = None
-        if error is None:
+        if not is_tried:
             try:
                 answer = self.at_once(request, *args, **kwargs)
             except Exception as raised:  # noqa: BLE001 (DRF answers what it knows, raises the rest)
