@@ -95,7 +95,11 @@ def catalogue(
 
 
 def customer(*, customer_id: int) -> Customer:
-    """Lock a customer's row; others may still refer to it."""
+    """Lock a customer's row; others may still refer to it.
+
+    Who writes a row of which a customer has one at a time takes this first: two at once would each
+    wait for the other's row, which is a deadlock, not a refusal.
+    """
     return Customer.objects.select_for_update(of=("self",), no_key=True).get(pk=customer_id)
 
 

@@ -124,6 +124,7 @@ def approve_commitment(
     A command approves what a command wrote. Raises CommitmentFrozen, OwnCommitment,
     CommitmentInvalid, CommitmentStartPassed, CommitmentOverlaps.
     """
+    locks.customer(customer_id=commitment.customer_id)
     row = _draft(commitment)
     if by is None and row.author_ids:
         raise OwnCommitment("A person wrote this commitment: another one approves it.", field="by")
@@ -157,6 +158,7 @@ def end_commitment(
     All that was still promised is due then where ``shortfall_due`` says so. Raises
     CommitmentNotInForce, CommitmentEndRefused.
     """
+    locks.customer(customer_id=commitment.customer_id)
     row = locks.commitment(commitment_id=commitment.pk)
     if row.approved_at is None or row.ended_on is not None:
         raise CommitmentNotInForce(

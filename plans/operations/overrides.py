@@ -73,6 +73,7 @@ def agree_price(
     only where the customer was not on the plan since then. Raises UnknownPrice, AgreedPriceInvalid,
     AgreedDateRefused, AlreadyAgreed.
     """
+    locks.customer(customer_id=customer.pk)
     rows = checked_price(customer=customer, plan=plan, content=content, at=starts_at)
     if not reason.strip():
         raise AgreedPriceInvalid("Say why this customer has another price.", field="reason")
@@ -155,6 +156,8 @@ def end_agreed_price(*, agreed: PriceOverride, ends_at: datetime, now: datetime)
 
     Raises AgreedPriceEnded, AgreedDateRefused.
     """
+    assert agreed.customer_id is not None, "a contract's prices end with its version"
+    locks.customer(customer_id=agreed.customer_id)
     row = locks.price_override(override_id=agreed.pk)
     if row.ends_at is not None:
         raise AgreedPriceEnded(

@@ -1,7 +1,7 @@
 """Change the plan of a customer, cancel a subscription, and take either back.
 
-Each locks the subscription first and then looks at it. So of two people at once one is served, and
-the other is told what the first did; whatever is refused has changed nothing.
+Each locks the customer and the subscription first and then looks at it. So of two people at once
+one is served, and the other is told what the first did; whatever is refused has changed nothing.
 """
 
 from datetime import datetime, timedelta
@@ -211,6 +211,7 @@ def _end(subscription: Subscription, *, at: datetime, now: datetime) -> Subscrip
 
 
 def _locked(subscription: Subscription) -> Subscription:
+    locks.customer(customer_id=subscription.customer_id)
     try:
         return locks.subscription(subscription_id=subscription.pk)
     except Subscription.DoesNotExist:

@@ -58,6 +58,7 @@ def subscribe(
     NoVersionInForce, CurrencyMismatch, AlreadySubscribed.
     """
     _refuse_dates(starts_at=starts_at, ends_at=ends_at, now=now)
+    locks.customer(customer_id=customer.pk)
     versions = published_versions(plan_id=plan.pk)
     sold_in = {version.currency for version in versions}
     if versions and customer.currency not in sold_in:
@@ -111,6 +112,7 @@ def subscribe_many(
             INSERT INTO plans_subscription
                 (customer_id, plan_id, starts_at, ends_at, setup_waived, created_at)
             SELECT id, %s, %s, %s, false, statement_timestamp() FROM unnest(%s::bigint[]) AS ids(id)
+            ORDER BY id
             ON CONFLICT DO NOTHING RETURNING id, customer_id
             """,
             [plan.pk, starts_at, ends_at, list(customer_ids)],
@@ -128,6 +130,7 @@ def end_subscription(
 
     Raises SubscriptionDateRefused.
     """
+    locks.customer(customer_id=subscription.customer_id)
     row = locks.subscription(subscription_id=subscription.pk)
     if row.ends_at is not None and row.ends_at <= now:
         raise SubscriptionDateRefused(f"The subscription ended on {_on(row.ends_at)}.")

@@ -1,25 +1,47 @@
 """Two people at once: numbers stay in order, and nothing slips into a published version."""
 
 import threading
+from datetime import date
 from decimal import Decimal
 
 import pytest
 from django.db import DatabaseError, connection, transaction
 
+from plans import locks
 from plans.errors import OperationError
-from plans.models import Meter, PlanVersion, Price, VersionReview
+from plans.models import Meter, PlanVersion, Price, Subscription, VersionReview
+from plans.operations.commitments import (
+    CommitmentTerms,
+    approve_commitment,
+    draft_commitment,
+    end_commitment,
+)
+from plans.operations.overrides import agree_price, end_agreed_price
 from plans.operations.publishing import publish_version
 from plans.operations.reviews import approve_version, request_changes, submit_version
+from plans.operations.subscription_changes import (
+    cancel_subscription,
+    change_plan,
+    resume_subscription,
+    withdraw_subscription,
+)
+from plans.operations.subscriptions import end_subscription, subscribe
 from plans.operations.versions import create_plan, start_version
+from plans.rating.commitments import Instalment
 from tests.integration.plans_fixtures import (
     APRIL,
     MARCH,
+    MAY,
     NEW_YEAR,
     approved,
+    customer,
     digest,
     draft,
+    everything,
     image_meter,
     person,
+    plan_in_force,
+    subscribed,
 )
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -179,3 +201,107 @@ def test_publishing_twice_at_once_publishes_once():
 
     assert [error.code for error in errors] == ["version_frozen"]
     assert PlanVersion.objects.get().effective_from in {MARCH, APRIL}
+
+
+# What a customer has one of at a time ---------------------------------------------------------
+
+
+def subscribing(acme):
+    plan = plan_in_force()
+    return lambda: subscribe(customer=acme, plan=plan, starts_at=MARCH, now=MARCH)
+
+
+def ending(acme):
+    row = subscribed(acme, plan_in_force())
+    return lambda: end_subscription(subscription=row, ends_at=MAY, now=APRIL)
+
+
+def changing(acme):
+    row, scale = subscribed(acme, plan_in_force()), plan_in_force("scale")
+    return lambda: change_plan(subscription=row, to_plan=scale, at=MAY, now=APRIL)
+
+
+def cancelling(acme):
+    row = subscribed(acme, plan_in_force())
+    return lambda: cancel_subscription(subscription=row, at=MAY, now=APRIL)
+
+
+def resuming(acme):
+    row = subscribed(acme, plan_in_force())
+    cancel_subscription(subscription=row, at=MAY, now=APRIL)
+    return lambda: resume_subscription(subscription=row, at=APRIL, now=APRIL)
+
+
+def withdrawing(acme):
+    row = subscribed(acme, plan_in_force(), starts_at=MAY)
+    return lambda: withdraw_subscription(subscription=row, now=APRIL)
+
+
+def agreed(acme, plan):
+    fee = {"key": "fee", "name": "Monthly fee", "model": "flat", "amount": "15"}
+    return agree_price(
+        customer=acme, plan=plan, content=fee, starts_at=MAY, reason="A long contract.",
+        by=None, now=APRIL,
+    )  # fmt: skip
+
+
+def agreeing(acme):
+    plan = plan_in_force()
+    return lambda: agreed(acme, plan)
+
+
+def ending_what_is_agreed(acme):
+    row = agreed(acme, plan_in_force())
+    return lambda: end_agreed_price(agreed=row, ends_at=MAY.replace(month=6), now=APRIL)
+
+
+def promised(acme):
+    terms = CommitmentTerms(
+        name="Annual", start=date(2026, 5, 1), instalments=[Instalment(12, Decimal(9000))]
+    )
+    return draft_commitment(customer=acme, key="annual", terms=terms, by=None)
+
+
+def approving_a_commitment(acme):
+    row = promised(acme)
+    return lambda: approve_commitment(commitment=row, by=None, now=APRIL)
+
+
+def ending_a_commitment(acme):
+    row = approve_commitment(commitment=promised(acme), by=None, now=APRIL)
+    return lambda: end_commitment(
+        commitment=row, ends_on=date(2026, 6, 1), shortfall_due=False, reason="They move on.",
+        by=None, now=APRIL,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "prepare",
+    [
+        subscribing, ending, changing, cancelling, resuming, withdrawing, agreeing,
+        ending_what_is_agreed, approving_a_commitment, ending_a_commitment,
+    ],
+)  # fmt: skip
+def test_what_a_customer_has_one_of_is_written_under_its_lock(prepare):
+    """Else two at once wait for each other's rows, and one is ended as a deadlock."""
+    acme = customer()
+    work = prepare(acme)
+    before = everything()
+    with transaction.atomic():
+        locks.customer(customer_id=acme.pk)
+        thread, errors = in_a_thread(work)
+        thread.join(timeout=0.5)
+        assert thread.is_alive()
+        assert everything() == before
+    thread.join()
+    assert errors == []
+    assert everything() != before
+
+
+def test_of_many_subscribed_at_once_one_is_and_the_others_are_told():
+    acme = customer()
+    work = subscribing(acme)
+    for _ in range(20):
+        errors = both(*[work] * 4)
+        assert [error.code for error in errors] == ["already_subscribed"] * 3
+        withdraw_subscription(subscription=Subscription.objects.get(), now=NEW_YEAR)
