@@ -32,8 +32,9 @@ SECONDS = 4.0
 JOB_CLASS = "class-0"
 PATH = "/api/v1/jobs"
 # Short requests that compute more than they wait: threads of one process would only take turns. A
-# client has a kept connection to each process and takes them in turn, as a proxy does: where one
-# address leads to both, chance gives one of them most of the connections, and so most of the work.
+# client has a kept connection to each process and asks the one with the fewest unanswered requests,
+# as a proxy does: where one address leads to both, chance gives one of them most of the
+# connections, and so most of the work.
 PROCESSES, THREADS = 2, 1
 
 
@@ -61,7 +62,7 @@ def measure(size: Size) -> None:
     hot: list[Turn] = []
     with ExitStack() as servers:
         ports = [
-            servers.enter_context(running_server(workers=1, threads=THREADS))
+            servers.enter_context(running_server(workers=1, threads=THREADS, pool=0))
             for _ in range(PROCESSES)
         ]
         admit = _Admissions(ports, secret)
@@ -111,6 +112,8 @@ class _Admissions:
 
     def client(self, customers: int) -> Callable[[int, float], list[float]]:
         """Return what one client does: admit jobs of so many customers until an instant."""
+        unanswered = [0] * len(self._ports)
+        choice = threading.Lock()
 
         def work(number: int, until: float) -> list[float]:
             lines = [Line(port, path=PATH, headers=self._headers) for port in self._ports]
@@ -118,8 +121,12 @@ class _Admissions:
             mark = f"{time.time_ns()}.{number}"
             while (started := time.perf_counter()) < until:
                 whose = (len(times) * CLIENTS + number) * 7919 % customers
-                line = lines[(len(times) + number) % len(lines)]
-                self._admit(line, whose, key=f"{mark}.{len(times)}")
+                with choice:
+                    least = unanswered.index(min(unanswered))
+                    unanswered[least] += 1
+                self._admit(lines[least], whose, key=f"{mark}.{len(times)}")
+                with choice:
+                    unanswered[least] -= 1
                 times.append(1000 * (time.perf_counter() - started))
             for line in lines:
                 line.close()

@@ -46,7 +46,7 @@ def _latency(size: Size) -> None:
     settle()
     _, secret = issue_key(name="bench", scopes=["jobs"], now=now)
     times, bases = [], {"customer": 0, "class": 0}
-    with running_server(workers=1, threads=1) as port:
+    with running_server(workers=1, threads=1, pool=0) as port:
         web = Line(port, path=PATH, headers={"Authorization": f"Bearer {secret}"})
         for turn, number in enumerate(numbers):
             started = time.perf_counter()

@@ -89,8 +89,13 @@ class Line:
 
 
 @contextmanager
-def running_server(*, workers: int = WORKERS, threads: int = THREADS) -> Iterator[int]:
-    """Run granian over the working database; give its port."""
+def running_server(
+    *, workers: int = WORKERS, threads: int = THREADS, pool: int = THREADS
+) -> Iterator[int]:
+    """Run granian over the working database; give its port.
+
+    With a ``pool`` of 0 each thread keeps a connection of its own.
+    """
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
@@ -99,8 +104,7 @@ def running_server(*, workers: int = WORKERS, threads: int = THREADS) -> Iterato
         "--port", str(port), "--workers", str(workers), "--blocking-threads", str(threads),
         "--no-ws", "config.wsgi:application",
     ]  # fmt: skip
-    # One thread keeps its connection, and has nobody to share it with.
-    environment = os.environ | {"DATABASE_POOL": str(threads if threads > 1 else 0)}
+    environment = os.environ | {"DATABASE_POOL": str(pool)}
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         try:

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from django.core.validators import MinValueValidator
 from django.db import models
+from django.db.models.lookups import Exact, In, IsNull
 
 from plans.models import Customer, JobClass, PlanVersion, Workspace
 
@@ -101,9 +102,12 @@ class Job(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["customer", "key"], name="one_job_per_key"),
             models.CheckConstraint(condition=models.Q(held__gte=0), name="job_held_not_negative"),
+            # Said once: the database reads a rule anew for each statement that stores a job.
             models.CheckConstraint(
-                condition=models.Q(state__in=["admitted", "running"], ended_at=None)
-                | (~models.Q(state__in=["admitted", "running"]) & models.Q(ended_at__isnull=False)),
+                condition=Exact(
+                    IsNull(models.F("ended_at"), True),
+                    In(models.F("state"), ["admitted", "running"]),
+                ),
                 name="job_ends_once",
             ),
         ]
@@ -128,7 +132,7 @@ class Job(models.Model):
             ),
             models.Index(fields=["customer", "-id"], name="job_of_customer"),
             models.Index(
-                fields=["customer", "job_class", "-ended_at"],
+                fields=["customer", "job_class", "-ended_at", "-id"],
                 name="job_comparable",
                 condition=models.Q(state="succeeded"),
             ),

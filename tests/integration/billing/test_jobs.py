@@ -5,6 +5,7 @@ from decimal import Decimal as D
 from uuid import UUID
 
 import pytest
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from billing.jobs import admitting, contention
@@ -189,6 +190,27 @@ def test_a_transition_that_does_not_fit_is_409_and_changes_nothing(service, acme
         assert (status, answer["code"], answer["state"]) == (409, "wrong_state", "cancelled")
     assert (Job.objects.values().get(), JobStep.objects.count()) == before
     assert service.post(f"jobs/{job}/cancel")[1]["state"] == "cancelled"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"ended_at": at(2026, 1, 1)},
+        {"state": "succeeded"},
+        {"state": "running", "ended_at": at(2026, 1, 1)},
+    ],
+)
+def test_the_database_holds_that_a_job_has_an_end_just_where_its_state_says_so(
+    service, acme, wrong
+):
+    _, body = service.ask()
+    job = Job.objects.filter(public_id=body["id"])
+    before = job.values().get()
+
+    with pytest.raises(IntegrityError, match="job_ends_once"), transaction.atomic():
+        job.update(**wrong)
+
+    assert job.values().get() == before
 
 
 def test_a_failure_of_the_provider_is_never_billed(service, acme):
