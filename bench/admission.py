@@ -3,11 +3,12 @@
 Over HTTP, on the server of a deployment, beside the inserts that holds of credit are set beside.
 """
 
-import threading
+import selectors
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from itertools import count
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -67,12 +68,12 @@ def measure(size: Size) -> None:
         ]
         admit = _Admissions(ports, secret)
         # So long that each process has met each customer.
-        _run(admit.client(customers), seconds=2 * seconds)
+        admit.run(customers, seconds=2 * seconds)
         for _ in range(rounds):
             settle()
             inserts.append(rate(insert, range(customers), seconds=seconds))
-            many.append(_run(admit.client(customers), seconds=seconds))
-            hot.append(_run(admit.client(1), seconds=seconds))
+            many.append(admit.run(customers, seconds=seconds))
+            hot.append(admit.run(1, seconds=seconds))
     _print(inserts, many, hot, customers=customers)
 
 
@@ -104,71 +105,79 @@ def _print(
 
 
 class _Admissions:
-    """Clients that ask for jobs; no two keys are the same."""
+    """Clients that ask for jobs, each for the next one when it has its answer.
+
+    They are one loop: a thread for each would take its share of what is measured. No two keys are
+    the same.
+    """
 
     def __init__(self, ports: Sequence[int], secret: str) -> None:
         self._ports = ports
         self._headers = {"Authorization": f"Bearer {secret}"}
 
-    def client(self, customers: int) -> Callable[[int, float], list[float]]:
-        """Return what one client does: admit jobs of so many customers until an instant."""
+    def run(self, customers: int, *, seconds: float) -> Turn:
+        """Admit jobs of so many customers for so long. Raises RequestRefused, OSError."""
+        asked = count()
+        mark = time.time_ns()
         unanswered = [0] * len(self._ports)
-        choice = threading.Lock()
+        started: dict[Line, float] = {}
+        times: list[float] = []
+        with ExitStack() as ending, selectors.DefaultSelector() as selector:
 
-        def work(number: int, until: float) -> list[float]:
-            lines = [Line(port, path=PATH, headers=self._headers) for port in self._ports]
-            times: list[float] = []
-            mark = f"{time.time_ns()}.{number}"
-            while (started := time.perf_counter()) < until:
-                whose = (len(times) * CLIENTS + number) * 7919 % customers
-                with choice:
-                    least = unanswered.index(min(unanswered))
-                    unanswered[least] += 1
-                self._admit(lines[least], whose, key=f"{mark}.{len(times)}")
-                with choice:
-                    unanswered[least] -= 1
-                times.append(1000 * (time.perf_counter() - started))
-            for line in lines:
-                line.close()
-            return times
+            def kept(process: int, port: int, client: Sequence[Line]) -> Line:
+                line = Line(port, path=PATH, headers=self._headers)
+                ending.callback(line.close)
+                selector.register(line, selectors.EVENT_READ, (process, client))
+                return line
 
-        return work
+            def ask(client: Sequence[Line]) -> None:
+                number = next(asked)
+                process = unanswered.index(min(unanswered))
+                unanswered[process] += 1
+                line = client[process]
+                started[line] = time.perf_counter()
+                line.send(
+                    _body(number * 7919 % customers), **{"Idempotency-Key": f"{mark}.{number}"}
+                )
 
-    def _admit(self, web: Line, whose: int, *, key: str) -> None:
-        asked: dict[str, Any] = {
+            clients: list[list[Line]] = [[] for _ in range(CLIENTS)]
+            for client in clients:
+                client.extend(kept(*each, client) for each in enumerate(self._ports))
+            cpu, began = _server_cpu_s(), time.perf_counter()
+            until = began + seconds
+            for client in clients:
+                ask(client)
+            while started:
+                for key, _ in selector.select():
+                    line: Any = key.fileobj
+                    answer = line.receive()
+                    if answer is None:
+                        continue
+                    _check(*answer)
+                    now = time.perf_counter()
+                    times.append(1000 * (now - started.pop(line)))
+                    process, client = key.data
+                    unanswered[process] -= 1
+                    if now < until:
+                        ask(client)
+            took = time.perf_counter() - began
+        return Turn(len(times) / took, times, 1000 * (_server_cpu_s() - cpu) / len(times))
+
+
+def _body(whose: int) -> bytes:
+    return msgspec.json.encode(
+        {
             "subject": customer_key(whose),
             "job_class": JOB_CLASS,
             "input_size": "1000",
             "dimensions": {"class": CLASSES[whose % len(CLASSES)]},
         }
-        status, said = web.post(msgspec.json.encode(asked), **{"Idempotency-Key": key})
-        if status != 201:
-            raise RequestRefused(f"POST {PATH}: {status} {said[:500]!r}")
+    )
 
 
-def _run(work: Callable[[int, float], list[float]], *, seconds: float) -> Turn:
-    """Let all clients work for so long, a thread each. Raises RequestRefused."""
-    found: list[list[float]] = []
-    failures: list[Exception] = []
-    until = time.perf_counter() + seconds
-
-    def client(number: int) -> None:
-        try:
-            found.append(work(number, until))
-        except (RequestRefused, OSError) as error:
-            failures.append(error)
-
-    threads = [threading.Thread(target=client, args=(number,)) for number in range(CLIENTS)]
-    cpu, started = _server_cpu_s(), time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    took = time.perf_counter() - started
-    if failures:
-        raise RequestRefused(str(failures[0]))
-    times = [each for one in found for each in one]
-    return Turn(len(times) / took, times, 1000 * (_server_cpu_s() - cpu) / len(times))
+def _check(status: int, said: bytes) -> None:
+    if status != 201:
+        raise RequestRefused(f"POST {PATH}: {status} {said[:500]!r}")
 
 
 def _server_cpu_s() -> float:

@@ -59,33 +59,50 @@ class Line:
         }
         lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in said.items())]
         self._head = "\r\n".join(lines).encode()
+        self._answer = b""
+
+    def fileno(self) -> int:
+        """Return the socket's descriptor, to wait for an answer."""
+        return self._socket.fileno()
 
     def post(self, body: bytes, **headers: str) -> tuple[int, bytes]:
         """Post a body with headers of its own; return status and body of the answer.
 
         Raises OSError where the server ends the connection.
         """
+        self.send(body, **headers)
+        while (answer := self.receive()) is None:
+            pass
+        return answer
+
+    def send(self, body: bytes, **headers: str) -> None:
+        """Post a body with headers of its own, whose answer is to be received."""
         said = "".join([f"\r\n{name}: {value}" for name, value in headers.items()]).encode()
         length = b"\r\nContent-Length: %d\r\n\r\n" % len(body)
         self._socket.sendall(b"".join((self._head, said, length, body)))
-        answer = self._more()
-        while (end := answer.find(b"\r\n\r\n")) < 0:
-            answer += self._more()
+
+    def receive(self) -> tuple[int, bytes] | None:
+        """Wait for what comes next; return status and body once the answer is whole.
+
+        Raises OSError where the server ends the connection.
+        """
+        more = self._socket.recv(65536)
+        if not more:
+            raise OSError("The web server ended the connection.")
+        answer = self._answer = self._answer + more
+        end = answer.find(b"\r\n\r\n")
+        if end < 0:
+            return None
         head = answer[:end].lower()
         wanted = int(head[head.index(_LENGTH) + len(_LENGTH) :].partition(b"\r\n")[0])
-        while len(answer) < end + 4 + wanted:
-            answer += self._more()
+        if len(answer) < end + 4 + wanted:
+            return None
+        self._answer = b""
         return int(head[9:12]), answer[end + 4 :]
 
     def close(self) -> None:
         """End the connection."""
         self._socket.close()
-
-    def _more(self) -> bytes:
-        more = self._socket.recv(65536)
-        if not more:
-            raise OSError("The web server ended the connection.")
-        return more
 
 
 @contextmanager
