@@ -117,51 +117,46 @@ class _Admissions:
 
     def run(self, customers: int, *, seconds: float) -> Turn:
         """Admit jobs of so many customers for so long. Raises RequestRefused, OSError."""
-        asked = count()
-        mark = time.time_ns()
-        unanswered = [0] * len(self._ports)
+        asked, mark = count(), time.time_ns()
         started: dict[Line, float] = {}
         times: list[float] = []
         with ExitStack() as ending, selectors.DefaultSelector() as selector:
+            # Each process's lines that wait for no answer: most where the fewest are unanswered.
+            free = [[self._line(port, ending) for _ in range(CLIENTS)] for port in self._ports]
+            for lines in free:
+                for line in lines:
+                    selector.register(line, selectors.EVENT_READ, lines)
 
-            def kept(process: int, port: int, client: Sequence[Line]) -> Line:
-                line = Line(port, path=PATH, headers=self._headers)
-                ending.callback(line.close)
-                selector.register(line, selectors.EVENT_READ, (process, client))
-                return line
-
-            def ask(client: Sequence[Line]) -> None:
+            def ask() -> None:
                 number = next(asked)
-                process = unanswered.index(min(unanswered))
-                unanswered[process] += 1
-                line = client[process]
+                line = max(free, key=len).pop()
                 started[line] = time.perf_counter()
                 line.send(
                     _body(number * 7919 % customers), **{"Idempotency-Key": f"{mark}.{number}"}
                 )
 
-            clients: list[list[Line]] = [[] for _ in range(CLIENTS)]
-            for client in clients:
-                client.extend(kept(*each, client) for each in enumerate(self._ports))
             cpu, began = _server_cpu_s(), time.perf_counter()
-            until = began + seconds
-            for client in clients:
-                ask(client)
+            for _ in range(CLIENTS):
+                ask()
             while started:
                 for key, _ in selector.select():
-                    line: Any = key.fileobj
-                    answer = line.receive()
+                    answered: Any = key.fileobj
+                    answer = answered.receive()
                     if answer is None:
                         continue
                     _check(*answer)
                     now = time.perf_counter()
-                    times.append(1000 * (now - started.pop(line)))
-                    process, client = key.data
-                    unanswered[process] -= 1
-                    if now < until:
-                        ask(client)
+                    times.append(1000 * (now - started.pop(answered)))
+                    key.data.append(answered)
+                    if now < began + seconds:
+                        ask()
             took = time.perf_counter() - began
         return Turn(len(times) / took, times, 1000 * (_server_cpu_s() - cpu) / len(times))
+
+    def _line(self, port: int, ending: ExitStack) -> Line:
+        line = Line(port, path=PATH, headers=self._headers)
+        ending.callback(line.close)
+        return line
 
 
 def _body(whose: int) -> bytes:

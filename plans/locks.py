@@ -1,4 +1,7 @@
-"""Every row lock of the app, by name. Plan, versions, meters, credit units: in this order."""
+"""Every row lock of the app, by name.
+
+In this order: plan, versions, meters, credit units; and customer, then what is the customer's.
+"""
 
 from collections.abc import Collection
 from datetime import datetime

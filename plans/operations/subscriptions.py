@@ -92,7 +92,8 @@ def subscribe_many(
 ) -> set[int]:
     """Put customers on a plan over ``[starts_at, ends_at)``, by calendar month; return who is new.
 
-    A customer with any subscription in that time is left as it is, and its id is not returned.
+    A customer with any subscription in that time is left as it is, and its id is not returned. They
+    are stored in the order of their ids, so that two at once do not wait for each other.
     Raises SubscriptionDateRefused, NoVersionInForce, CurrencyMismatch; then none is subscribed.
     """
     if ends_at is not None and ends_at <= starts_at:
